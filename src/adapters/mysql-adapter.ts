@@ -1,0 +1,153 @@
+import type {
+  CacheProvider,
+  Checkpoint,
+  CheckpointProvider,
+  CircuitBreakerPersistedState,
+  CircuitBreakerStateProvider,
+  LockHandle,
+  LockProvider,
+} from '../contracts.js'
+import type { Database } from '../database/pool.js'
+import type { MySQLAdapterOptions } from '../options.js'
+import { Cache } from '../providers/cache-provider.js'
+import { Checkpoints } from '../providers/checkpoint-provider.js'
+import { Circuits } from '../providers/circuit-provider.js'
+import { Locks } from '../providers/lock-provider.js'
+import { CacheRepository } from '../repositories/cache-repository.js'
+import { CheckpointRepository } from '../repositories/checkpoint-repository.js'
+import { CircuitRepository } from '../repositories/circuit-repository.js'
+import { LockRepository } from '../repositories/lock-repository.js'
+import { Adapter, adapterOptions } from './adapter.js'
+
+/**
+ * Locks, circuit-breaker state, cache and checkpoints in one MySQL or MariaDB database.
+ * The providers are at hand as `locks`, `circuits`, `cache` and `checkpoints`; the methods that go-go-scope
+ * expects of a persistence adapter lead to them.
+ *
+ * @example
+ * ```ts
+ * const pool = createPool({ uri: process.env.DATABASE_URL })
+ * const state = new MySQLAdapter(pool, { keyPrefix: 'billing:' })
+ * await state.connect()
+ * const lock = await state.acquire('invoice:42', 30_000)
+ * ```
+ */
+export class MySQLAdapter
+  extends Adapter
+  implements LockProvider, CircuitBreakerStateProvider, CacheProvider, CheckpointProvider
+{
+  readonly locks: Locks
+  readonly circuits: Circuits
+  readonly cache: Cache
+  readonly checkpoints: Checkpoints
+
+  /**
+   * Does no I/O and starts no timer.
+   *
+   * @throws {@link InvalidArgumentError}
+   */
+  constructor(database: Database, options: MySQLAdapterOptions = {}) {
+    super(database, options, [...adapterOptions, 'defaultLockTTL'])
+    const { keyPrefix, defaultLockTTL } = this.options
+    const { executor, operations } = this
+    this.locks = new Locks(new LockRepository(executor), operations, keyPrefix, defaultLockTTL)
+    this.circuits = new Circuits(new CircuitRepository(executor), operations, keyPrefix)
+    this.cache = new Cache(new CacheRepository(executor), operations, keyPrefix)
+    this.checkpoints = new Checkpoints(new CheckpointRepository(executor), operations, keyPrefix)
+  }
+
+  /** See {@link Locks.acquire}. */
+  acquire(key: string, ttl?: number, owner?: string): Promise<LockHandle | null> {
+    return this.locks.acquire(key, ttl, owner)
+  }
+
+  /** See {@link Locks.extend}. */
+  extend(key: string, ttl: number, owner: string): Promise<boolean> {
+    return this.locks.extend(key, ttl, owner)
+  }
+
+  /** See {@link Locks.forceRelease}. */
+  forceRelease(key: string): Promise<void> {
+    return this.locks.forceRelease(key)
+  }
+
+  /** See {@link Circuits.getState}. */
+  getState(key: string): Promise<CircuitBreakerPersistedState | null> {
+    return this.circuits.getState(key)
+  }
+
+  /** See {@link Circuits.setState}. */
+  setState(key: string, state: CircuitBreakerPersistedState): Promise<void> {
+    return this.circuits.setState(key, state)
+  }
+
+  /** See {@link Circuits.recordFailure}. */
+  recordFailure(key: string, maxFailures: number, reason?: string): Promise<number> {
+    return this.circuits.recordFailure(key, maxFailures, reason)
+  }
+
+  /** See {@link Circuits.recordSuccess}. */
+  recordSuccess(key: string): Promise<void> {
+    return this.circuits.recordSuccess(key)
+  }
+
+  /** See {@link Cache.get}. */
+  get<T>(key: string): Promise<T | null> {
+    return this.cache.get<T>(key)
+  }
+
+  /** See {@link Cache.set}. */
+  set<T>(key: string, value: T, ttl?: number): Promise<void> {
+    return this.cache.set(key, value, ttl)
+  }
+
+  /** See {@link Cache.delete}. */
+  delete(key: string): Promise<void> {
+    return this.cache.delete(key)
+  }
+
+  /** See {@link Cache.has}. */
+  has(key: string): Promise<boolean> {
+    return this.cache.has(key)
+  }
+
+  /** See {@link Cache.clear}. */
+  clear(): Promise<void> {
+    return this.cache.clear()
+  }
+
+  /** See {@link Cache.keys}. */
+  keys(pattern?: string): Promise<string[]> {
+    return this.cache.keys(pattern)
+  }
+
+  /** See {@link Checkpoints.save}. */
+  save<T>(checkpoint: Checkpoint<T>): Promise<void> {
+    return this.checkpoints.save(checkpoint)
+  }
+
+  /** See {@link Checkpoints.load}. */
+  load<T>(checkpointId: string): Promise<Checkpoint<T> | undefined> {
+    return this.checkpoints.load<T>(checkpointId)
+  }
+
+  /** See {@link Checkpoints.loadLatest}. */
+  loadLatest<T>(taskId: string): Promise<Checkpoint<T> | undefined> {
+    return this.checkpoints.loadLatest<T>(taskId)
+  }
+
+  /** See {@link Checkpoints.list}. */
+  list(taskId: string): Promise<Checkpoint<unknown>[]> {
+    return this.checkpoints.list(taskId)
+  }
+
+  /** See {@link Checkpoints.cleanup}. */
+  cleanup(taskId: string, keepCount: number): Promise<void> {
+    return this.checkpoints.cleanup(taskId, keepCount)
+  }
+
+  /** See {@link Checkpoints.deleteAll}. */
+  deleteAll(taskId: string): Promise<void> {
+    return this.checkpoints.deleteAll(taskId)
+  }
+}

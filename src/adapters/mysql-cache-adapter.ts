@@ -1,0 +1,60 @@
+import type { CacheProvider } from '../contracts.js'
+import type { Database } from '../database/pool.js'
+import type { AdapterOptions } from '../options.js'
+import { Cache } from '../providers/cache-provider.js'
+import { CacheRepository } from '../repositories/cache-repository.js'
+import { Adapter, adapterOptions } from './adapter.js'
+
+/**
+ * A cache in a MySQL or MariaDB database; shares its values with the cache of a {@link MySQLAdapter} of the same prefix.
+ *
+ * @example
+ * ```ts
+ * const cache = new MySQLCacheAdapter(pool, { keyPrefix: 'shop:' })
+ * await cache.connect()
+ * await cache.set('rates', { EUR: 1.08 }, 60_000)
+ * ```
+ */
+export class MySQLCacheAdapter extends Adapter implements CacheProvider {
+  readonly cache: Cache
+
+  /**
+   * Does no I/O and starts no timer.
+   *
+   * @throws {@link InvalidArgumentError}
+   */
+  constructor(database: Database, options: AdapterOptions = {}) {
+    super(database, options, adapterOptions)
+    this.cache = new Cache(new CacheRepository(this.executor), this.operations, this.options.keyPrefix)
+  }
+
+  /** See {@link Cache.get}. */
+  get<T>(key: string): Promise<T | null> {
+    return this.cache.get<T>(key)
+  }
+
+  /** See {@link Cache.set}. */
+  set<T>(key: string, value: T, ttl?: number): Promise<void> {
+    return this.cache.set(key, value, ttl)
+  }
+
+  /** See {@link Cache.delete}. */
+  delete(key: string): Promise<void> {
+    return this.cache.delete(key)
+  }
+
+  /** See {@link Cache.has}. */
+  has(key: string): Promise<boolean> {
+    return this.cache.has(key)
+  }
+
+  /** See {@link Cache.clear}. */
+  clear(): Promise<void> {
+    return this.cache.clear()
+  }
+
+  /** See {@link Cache.keys}. */
+  keys(pattern?: string): Promise<string[]> {
+    return this.cache.keys(pattern)
+  }
+}

@@ -1,0 +1,46 @@
+import type { IdempotencyProvider, IdempotencyRecord } from '../contracts.js'
+import type { Database } from '../database/pool.js'
+import type { AdapterOptions } from '../options.js'
+import { Idempotency } from '../providers/idempotency-provider.js'
+import { CacheRepository } from '../repositories/cache-repository.js'
+import { Adapter, adapterOptions } from './adapter.js'
+
+/**
+ * Remembers the outcomes of operations, so that a repeated one is answered instead of done twice.
+ *
+ * @example
+ * ```ts
+ * const idempotency = new MySQLIdempotencyAdapter(pool, { keyPrefix: 'billing:' })
+ * await idempotency.connect()
+ * await idempotency.set('charge:42', { receipt: 'R-1' }, 24 * 3_600_000)
+ * const earlier = await idempotency.get<{ receipt: string }>('charge:42')
+ * ```
+ */
+export class MySQLIdempotencyAdapter extends Adapter implements IdempotencyProvider {
+  readonly idempotency: Idempotency
+
+  /**
+   * Does no I/O and starts no timer.
+   *
+   * @throws {@link InvalidArgumentError}
+   */
+  constructor(database: Database, options: AdapterOptions = {}) {
+    super(database, options, adapterOptions)
+    this.idempotency = new Idempotency(new CacheRepository(this.executor), this.operations, this.options.keyPrefix)
+  }
+
+  /** See {@link Idempotency.get}. */
+  get<T>(key: string): Promise<IdempotencyRecord<T> | null> {
+    return this.idempotency.get<T>(key)
+  }
+
+  /** See {@link Idempotency.set}. */
+  set<T>(key: string, value: T, ttl?: number): Promise<void> {
+    return this.idempotency.set(key, value, ttl)
+  }
+
+  /** See {@link Idempotency.delete}. */
+  delete(key: string): Promise<void> {
+    return this.idempotency.delete(key)
+  }
+}

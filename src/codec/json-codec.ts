@@ -1,0 +1,71 @@
+import { SerializationError } from '../errors.js'
+
+/** Turns values into JSON text and back. */
+export interface Codec {
+  /** @throws {@link SerializationError} when the value would not come back as it is. */
+  encode(value: unknown): string
+  /** @throws {@link SerializationError} when the text is not of this codec. */
+  decode(text: string): unknown
+}
+
+/**
+ * Plain JSON. Refuses what JSON would drop or change in silence: `undefined` (but for properties, which read as
+ * `undefined` all the same), functions, symbols, BigInt, NaN, infinities, Map, Set and other objects without a
+ * JSON form, and cycles. A Date becomes its ISO string, as its `toJSON` says; -0 becomes 0.
+ */
+export const jsonCodec: Codec = {
+  encode(value) {
+    let text: string | undefined
+    try {
+      text = JSON.stringify(value)
+    } catch (cause) {
+      throw new SerializationError('expected a value that JSON can hold, got a cycle or a BigInt', { cause })
+    }
+    assertLossless(value, 'value')
+    // Only what assertLossless refuses has no text.
+    return text as string
+  },
+  decode(text) {
+    try {
+      return JSON.parse(text)
+    } catch {
+      // The parser's message quotes the text, which is nobody's business.
+      throw new SerializationError('expected stored JSON, got something else: delete the row, or set it anew')
+    }
+  },
+}
+
+function assertLossless(value: unknown, path: string): void {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return
+    case 'number':
+      if (Number.isFinite(value)) return
+      throw refusal(path, String(value))
+    case 'object':
+      if (value !== null) assertLosslessObject(value, path)
+      return
+    default:
+      throw refusal(path, typeof value)
+  }
+}
+
+function assertLosslessObject(value: object, path: string): void {
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length; index++) assertLossless(value[index], `${path}[${index}]`)
+    return
+  }
+  if ('toJSON' in value && typeof value.toJSON === 'function') return
+  if (Object.prototype.toString.call(value) !== '[object Object]') {
+    throw refusal(path, value.constructor?.name ?? 'an exotic object')
+  }
+  for (const key of Object.keys(value)) {
+    const property = (value as Record<string, unknown>)[key]
+    if (property !== undefined) assertLossless(property, `${path}.${key}`)
+  }
+}
+
+function refusal(path: string, got: string): SerializationError {
+  return new SerializationError(`${path}: expected a value that JSON can hold, got ${got}`)
+}

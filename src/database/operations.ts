@@ -1,0 +1,51 @@
+import { NotConnectedError } from '../errors.js'
+import type { RetryOptions } from '../options.js'
+import { withRetry } from './retry.js'
+
+/** How an operation may be repeated after a failure. */
+export interface Repetition {
+  /**
+   * Whether the operation may run twice when a broken connection hid its outcome.
+   *
+   * @default true
+   */
+  readonly repeatable?: boolean
+}
+
+/** Runs the public operations of one adapter: retries them, and lets `disconnect()` end and refuse them. */
+export class Operations {
+  readonly #budgets: RetryOptions
+  #closed = false
+  #running = 0
+  #idle: (() => void) | undefined
+
+  constructor(budgets: RetryOptions) {
+    this.#budgets = budgets
+  }
+
+  /**
+   * @throws {@link NotConnectedError} after {@link close}, otherwise what the work's failure means.
+   */
+  async run<T>(operation: string, work: () => Promise<T>, { repeatable = true }: Repetition = {}): Promise<T> {
+    if (this.#closed) throw new NotConnectedError('the adapter was disconnected: create a new one', { operation })
+    this.#running++
+    try {
+      return await withRetry(operation, repeatable, this.#budgets, work)
+    } finally {
+      if (--this.#running === 0) this.#idle?.()
+    }
+  }
+
+  /** Refuses further operations and resolves when the running ones have ended. */
+  async close(): Promise<void> {
+    this.#closed = true
+    if (this.#running === 0) return
+    await new Promise<void>((resolve) => {
+      const earlier = this.#idle
+      this.#idle = () => {
+        earlier?.()
+        resolve()
+      }
+    })
+  }
+}

@@ -1,0 +1,46 @@
+import pRetry from 'p-retry'
+import type { RetryOptions } from '../options.js'
+import { type Failure, failureOf } from './failures.js'
+
+/**
+ * Runs `work`, and again after failures that repeating may mend, with exponential, jittered pauses.
+ *
+ * Expected contention and surprises have budgets of their own, so that a busy row does not use up
+ * the patience meant for a server that restarts, and the other way round.
+ *
+ * @param operation - The public method, for the error's message.
+ * @param repeatable - Whether `work` may be repeated although it may already have been carried out.
+ * @throws the last failure as one of this package's errors, once its budget is spent.
+ */
+export function withRetry<T>(
+  operation: string,
+  repeatable: boolean,
+  budgets: RetryOptions,
+  work: () => Promise<T>,
+): Promise<T> {
+  let { contention, connection } = budgets
+  let failure: Failure | undefined
+  return pRetry(
+    async () => {
+      failure = undefined
+      try {
+        return await work()
+      } catch (thrown) {
+        failure = failureOf(thrown, operation)
+        throw failure.error
+      }
+    },
+    {
+      retries: contention + connection,
+      shouldRetry: () => {
+        if (failure?.kind === 'contention') return contention-- > 0
+        if (failure?.kind === 'unsent' || (failure?.kind === 'unanswered' && repeatable)) return connection-- > 0
+        return false
+      },
+      minTimeout: budgets.pause,
+      maxTimeout: budgets.pause * 32,
+      factor: 2,
+      randomize: true,
+    },
+  )
+}

@@ -1,0 +1,35 @@
+export { MySQLAdapter } from './adapters/mysql-adapter.js'
+export { MySQLCacheAdapter } from './adapters/mysql-cache-adapter.js'
+export { MySQLIdempotencyAdapter } from './adapters/mysql-idempotency-adapter.js'
+export type {
+  CacheProvider,
+  Checkpoint,
+  CheckpointProvider,
+  CircuitBreakerPersistedState,
+  CircuitBreakerStateProvider,
+  CircuitState,
+  IdempotencyProvider,
+  IdempotencyRecord,
+  LockHandle,
+  LockProvider,
+  PersistenceAdapter,
+} from './contracts.js'
+export type { Database, DrizzleDatabase } from './database/pool.js'
+export {
+  ContentionError,
+  type ErrorCode,
+  type ErrorDetails,
+  InvalidArgumentError,
+  NotConnectedError,
+  PersistenceError,
+  QueryError,
+  SchemaError,
+  SerializationError,
+  UnavailableError,
+} from './errors.js'
+export type { AdapterOptions, MySQLAdapterOptions, RetryOptions } from './options.js'
+export type { Cache } from './providers/cache-provider.js'
+export type { Checkpoints } from './providers/checkpoint-provider.js'
+export type { Circuits } from './providers/circuit-provider.js'
+export type { Idempotency } from './providers/idempotency-provider.js'
+export type { Locks } from './providers/lock-provider.js'

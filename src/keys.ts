@@ -1,0 +1,123 @@
+import { InvalidArgumentError } from './errors.js'
+
+/** What a stored key names. Kinds keep the providers' rows apart where they share a table. */
+export type KeyKind = 'lock' | 'circuit' | 'cache' | 'checkpoint' | 'task' | 'idempotency'
+
+/** The longest stored key, prefix and kind included, in characters (code points). */
+export const MAXIMUM_KEY_LENGTH = 512
+
+/** The longest owner of a lock, in characters (code points). */
+export const MAXIMUM_OWNER_LENGTH = 255
+
+/**
+ * The columns' collation compares by code point but pads with spaces: to the server 'a' equals 'a '.
+ * A text that ends in a space, or in this sign itself, is stored with the sign appended.
+ */
+const SPACE_GUARD = '\u2420'
+
+/** Breaks up a kind marker inside a prefix, so that no two (prefix, key) pairs name the same row. */
+const MARKER_BREAK = '\u241b'
+const markers = /(lock|circuit|cache|checkpoint|task|idempotency)(\u241b*):/g
+
+/** The form in which a key, an owner or an id is stored. */
+export function encodeText(text: string): string {
+  return text.endsWith(' ') || text.endsWith(SPACE_GUARD) ? text + SPACE_GUARD : text
+}
+
+/** The reverse of {@link encodeText}. */
+export function decodeText(stored: string): string {
+  return stored.endsWith(SPACE_GUARD) ? stored.slice(0, -1) : stored
+}
+
+/**
+ * Refuses a text that a column could not hold unchanged.
+ *
+ * @throws {@link InvalidArgumentError}
+ */
+export function assertStorable(name: string, text: unknown, maximumLength: number): asserts text is string {
+  if (typeof text !== 'string') {
+    throw new InvalidArgumentError(`${name}: expected a string, got ${text === null ? 'null' : typeof text}`)
+  }
+  // A code point takes one or two code units: short texts need no counting.
+  if (text.length >= maximumLength && lengthInCharacters(text) > maximumLength) {
+    throw new InvalidArgumentError(
+      `${name}: expected at most ${maximumLength} characters, got ${lengthInCharacters(text)}`,
+    )
+  }
+  if (!text.isWellFormed()) {
+    throw new InvalidArgumentError(`${name}: expected well-formed Unicode, got a lone surrogate`)
+  }
+}
+
+function lengthInCharacters(text: string): number {
+  let length = 0
+  for (const _ of text) length++
+  return length
+}
+
+/** The stored keys of one kind under one prefix: `<prefix><kind>:<key>`. */
+export class KeySpace {
+  /** What every stored key of this space begins with. */
+  readonly start: string
+  readonly #kind: KeyKind
+
+  constructor(prefix: string, kind: KeyKind) {
+    this.#kind = kind
+    this.start = `${prefix.replace(markers, `$1$2${MARKER_BREAK}:`)}${kind}:`
+  }
+
+  /**
+   * The stored form of a key.
+   *
+   * @throws {@link InvalidArgumentError} when the key cannot be stored unchanged.
+   */
+  toStored(key: string): string {
+    assertStorable(`${this.#kind} key`, key, MAXIMUM_KEY_LENGTH)
+    const stored = encodeText(this.start + key)
+    if (stored.length > MAXIMUM_KEY_LENGTH && lengthInCharacters(stored) > MAXIMUM_KEY_LENGTH) {
+      throw new InvalidArgumentError(
+        `${this.#kind} key: expected at most ${MAXIMUM_KEY_LENGTH - lengthInCharacters(this.start)} characters ` +
+          `(${MAXIMUM_KEY_LENGTH} with the prefix), got ${lengthInCharacters(key)}`,
+      )
+    }
+    return stored
+  }
+
+  /** The key as the caller knows it. */
+  fromStored(stored: string): string {
+    return decodeText(stored).slice(this.start.length)
+  }
+}
+
+/** A text with LIKE's wildcards made literal. The escape character is `|`: the backslash depends on the sql_mode. */
+export function escapeLike(text: string): string {
+  return text.replace(/[%_|]/g, '|$&')
+}
+
+/** A glob as LIKE patterns: `start` is its literal beginning, `pattern` all of it. */
+export interface LikePatterns {
+  readonly start: string
+  readonly pattern: string
+}
+
+/**
+ * Translates a glob: `*` stands for any run of characters and `?` for one; a backslash before `*`, `?` or `\`
+ * makes that character literal. Everything else stands for itself.
+ *
+ * @throws {@link InvalidArgumentError} when it is not a well-formed string.
+ */
+export function globToLike(glob: string): LikePatterns {
+  assertStorable('pattern', glob, Number.POSITIVE_INFINITY)
+  let start: string | undefined
+  let pattern = ''
+  for (const [token] of glob.matchAll(/\\[*?\\]|./gsu)) {
+    if (token === '*' || token === '?') start ??= pattern
+    pattern +=
+      token === '*'
+        ? '%'
+        : token === '?'
+          ? '_'
+          : escapeLike(token.length === 2 && token.startsWith('\\') ? token.slice(1) : token)
+  }
+  return { start: start ?? pattern, pattern }
+}
