@@ -1,5 +1,6 @@
 import type { FieldPacket, Pool, PoolConnection, QueryOptions, ResultSetHeader, RowDataPacket } from 'mysql2'
 import { InvalidArgumentError, SerializationError } from '../errors.js'
+import type { Family } from './dialect.js'
 
 /** A server-side prepared statement. Drizzle adds `rowsAsArray` where it maps the columns itself. */
 export interface PreparedText {
@@ -16,6 +17,14 @@ export type Answer = [result: RowDataPacket[] | ResultSetHeader, columns: FieldP
  */
 export interface StatementClient {
   query(statement: PreparedText, parameters?: readonly unknown[]): Promise<Answer>
+
+  /** Sends a statement that depends on the kind of server the connection reached. */
+  queryIn(statements: (family: Family) => BoundStatement): Promise<Answer>
+}
+
+/** A prepared statement with the values of its parameters. */
+export interface BoundStatement extends PreparedText {
+  readonly parameters: readonly unknown[]
 }
 
 /** No connection could be had, so the statement was not sent. */
@@ -39,10 +48,14 @@ export class PoolClient implements StatementClient {
     this.#timeout = timeout
   }
 
-  async query(statement: PreparedText, parameters: readonly unknown[] = []): Promise<Answer> {
+  query(statement: PreparedText, parameters: readonly unknown[] = []): Promise<Answer> {
+    return this.queryIn(() => ({ ...statement, parameters }))
+  }
+
+  async queryIn(statements: (family: Family) => BoundStatement): Promise<Answer> {
     const connection = await lease(this.#pool, this.#timeout)
     try {
-      return await execute(connection, statement, parameters, this.#timeout, true)
+      return await execute(connection, statements, this.#timeout, true)
     } finally {
       connection.release()
     }
@@ -71,7 +84,11 @@ export class ConnectionClient implements StatementClient {
   }
 
   query(statement: PreparedText, parameters: readonly unknown[] = []): Promise<Answer> {
-    return execute(this.#connection, statement, parameters, this.#timeout, false)
+    return this.queryIn(() => ({ ...statement, parameters }))
+  }
+
+  queryIn(statements: (family: Family) => BoundStatement): Promise<Answer> {
+    return execute(this.#connection, statements, this.#timeout, false)
   }
 
   /** Sends a statement without parameters that cannot be prepared, such as DDL. */
@@ -82,6 +99,7 @@ export class ConnectionClient implements StatementClient {
 
 /** What has to be known of a connection before it is used; asked once in its life. */
 interface Session {
+  readonly family: Family
   readonly autocommit: boolean
   readonly maximumPacket: number
 }
@@ -126,19 +144,14 @@ function lease(pool: Pool, timeout: number): Promise<PoolConnection> {
 
 async function execute(
   connection: PoolConnection,
-  statement: PreparedText,
-  parameters: readonly unknown[],
+  statements: (family: Family) => BoundStatement,
   timeout: number,
   commits: boolean,
 ): Promise<Answer> {
   const session = sessions.get(connection) ?? (await inspect(connection, timeout))
+  const { sql, rowsAsArray = false, parameters } = statements(session.family)
   assertFits(parameters, session.maximumPacket)
-  const options = {
-    ...resultOptions,
-    sql: statement.sql,
-    rowsAsArray: statement.rowsAsArray ?? false,
-    values: parameters as unknown[],
-  }
+  const options = { ...resultOptions, sql, rowsAsArray, values: parameters as unknown[] }
   const answer = await answerOf(connection, timeout, (done) => connection.execute(options, done))
   if (commits && (!session.autocommit || isInTransaction(answer[0]))) {
     await answerOf(connection, timeout, (done) => connection.query('COMMIT', done))
@@ -153,12 +166,13 @@ function isInTransaction(result: Answer[0]): boolean {
 async function inspect(connection: PoolConnection, timeout: number): Promise<Session> {
   const options: QueryOptions = {
     ...resultOptions,
-    sql: 'select @@autocommit, @@max_allowed_packet, @@character_set_client, @@character_set_results',
+    // MariaDB alone reads the comment.
+    sql: 'select 0 /*M! + 1 */, @@autocommit, @@max_allowed_packet, @@character_set_client, @@character_set_results',
     rowsAsArray: true,
   }
   const [rows] = await answerOf(connection, timeout, (done) => connection.query(options, done))
-  const [autocommit, maximumPacket, client, results] =
-    (rows as unknown as [number, number, string, string | null][])[0] ?? []
+  const [isMariaDB, autocommit, maximumPacket, client, results] =
+    (rows as unknown as [number, number, number, string, string | null][])[0] ?? []
   for (const charset of [client, results]) {
     if (charset !== 'utf8mb4') {
       throw new InvalidArgumentError(
@@ -166,7 +180,8 @@ async function inspect(connection: PoolConnection, timeout: number): Promise<Ses
       )
     }
   }
-  const session = { autocommit: autocommit === 1, maximumPacket: Number(maximumPacket) }
+  const family: Family = isMariaDB === 1 ? 'mariadb' : 'mysql'
+  const session = { family, autocommit: autocommit === 1, maximumPacket: Number(maximumPacket) }
   sessions.set(connection, session)
   return session
 }

@@ -1,23 +1,42 @@
 import { type SQL, sql } from 'drizzle-orm'
 
+/** The two kinds of server. */
+export type Family = 'mysql' | 'mariadb'
+
+/** A statement in the words of each kind of server. */
+export type Dialects = Readonly<Record<Family, SQL>>
+
 /**
- * A write that decides by the time.
+ * A write of one row that decides by the time and waits for nobody: where another transaction holds the row, it
+ * fails at once.
  *
  * It runs in UTC whatever the session's zone, so that a change to or from daylight saving between its start and
- * its decision cannot shift the clock by an hour. On MariaDB it fails at once (1205) where it would have to wait
- * for a row's lock; MySQL has no such switch for a single statement.
+ * its decision cannot shift the clock by an hour.
  *
- * One text serves both servers, which spares asking which one a connection reached: MySQL takes the first comment
- * for a comment, MariaDB the second one.
+ * MariaDB can forbid waiting for a single statement (error 1205). MySQL can only where a SELECT takes the lock
+ * (NOWAIT, error 3572), so there the write goes through a derived table that does.
  */
-export function decision(verb: 'insert' | 'update', rest: SQL): SQL {
-  return sql.join(
-    [
-      sql`/*M!100500 set statement time_zone = '+00:00', innodb_lock_wait_timeout = 0 for */`,
-      sql.raw(verb),
-      sql`/*+ set_var(time_zone = '+00:00') */`,
-      rest,
-    ],
-    sql` `,
-  )
+export const decision = {
+  /** An upsert; `source` is the list of values, and the row's key is `value`. */
+  upsert(table: unknown, columns: SQL, source: SQL, key: unknown, value: unknown, onDuplicate: SQL): Dialects {
+    const into = sql`into ${table} (${columns})`
+    return {
+      mariadb: sql`${withoutWaiting} insert ${into} values (${source}) on duplicate key update ${onDuplicate}`,
+      mysql: sql`insert ${inUTC} ${into} select ${source}
+        from (select count(*) from ${table} where ${key} = ${value} for update nowait) as row_lock
+        on duplicate key update ${onDuplicate}`,
+    }
+  },
+
+  /** An update of the one row that fits `condition` and then `check`, which is evaluated under the row's lock. */
+  update(table: unknown, key: unknown, condition: SQL, assignments: SQL, check: SQL): Dialects {
+    return {
+      mariadb: sql`${withoutWaiting} update ${table} set ${assignments} where ${condition} and ${check}`,
+      mysql: sql`update ${inUTC} (select ${key} as held_key from ${table} where ${condition} limit 1 for update nowait) as held
+        straight_join ${table} on ${key} = held_key set ${assignments} where ${check}`,
+    }
+  },
 }
+
+const withoutWaiting = sql`set statement time_zone = '+00:00', innodb_lock_wait_timeout = 0 for`
+const inUTC = sql`/*+ set_var(time_zone = '+00:00') */`

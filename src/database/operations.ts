@@ -10,6 +10,12 @@ export interface Repetition {
    * @default true
    */
   readonly repeatable?: boolean
+  /**
+   * Overrides the budget for contention.
+   *
+   * @default the adapter's option `retry.contention`
+   */
+  readonly contention?: number
 }
 
 /** Runs the public operations of one adapter: retries them, and lets `disconnect()` end and refuse them. */
@@ -26,11 +32,15 @@ export class Operations {
   /**
    * @throws {@link NotConnectedError} after {@link close}, otherwise what the work's failure means.
    */
-  async run<T>(operation: string, work: () => Promise<T>, { repeatable = true }: Repetition = {}): Promise<T> {
+  async run<T>(
+    operation: string,
+    work: () => Promise<T>,
+    { repeatable = true, contention = this.#budgets.contention }: Repetition = {},
+  ): Promise<T> {
     if (this.#closed) throw new NotConnectedError('the adapter was disconnected: create a new one', { operation })
     this.#running++
     try {
-      return await withRetry(operation, repeatable, this.#budgets, work)
+      return await withRetry(operation, repeatable, { ...this.#budgets, contention }, work)
     } finally {
       if (--this.#running === 0) this.#idle?.()
     }

@@ -1,9 +1,10 @@
-import { fillPlaceholders, type SQL, sql } from 'drizzle-orm'
+import { fillPlaceholders, SQL, sql } from 'drizzle-orm'
 import { MySqlDialect } from 'drizzle-orm/mysql-core'
 import { drizzle, type MySql2Database } from 'drizzle-orm/mysql2'
 import type { ResultSetHeader, RowDataPacket } from 'mysql2'
 import type { Pool as PromisePool } from 'mysql2/promise'
 import type { StatementClient } from './client.js'
+import type { Dialects } from './dialect.js'
 
 /** Where statements run: on the pool, or on the one connection of a transaction. */
 export class Executor {
@@ -51,17 +52,23 @@ export function statement<Result>(build: (database: MySql2Database) => Prepared<
 
 const dialect = new MySqlDialect()
 
-/** A statement that Drizzle's builder cannot say, written as `sql` over schema objects. */
-function compile<Result>(fragment: SQL): Statement<Result> {
-  const { sql: text, params } = dialect.sqlToQuery(fragment)
+/** Statements that Drizzle's builder cannot say, written as `sql` over schema objects; one text, or one for each kind of server. */
+function compile<Result>(fragment: SQL | Dialects): Statement<Result> {
+  const compiled =
+    fragment instanceof SQL
+      ? { mysql: dialect.sqlToQuery(fragment), mariadb: dialect.sqlToQuery(fragment) }
+      : { mysql: dialect.sqlToQuery(fragment.mysql), mariadb: dialect.sqlToQuery(fragment.mariadb) }
   return async (executor, values = {}) => {
-    const [result] = await executor.client.query({ sql: text }, fillPlaceholders(params, values))
+    const [result] = await executor.client.queryIn((family) => {
+      const { sql: text, params } = compiled[family]
+      return { sql: text, parameters: fillPlaceholders(params, values) }
+    })
     return result as Result
   }
 }
 
 /** A write in `sql`; resolves to the driver's header. */
-export const command: (fragment: SQL) => Statement<ResultSetHeader> = compile
+export const command: (fragment: SQL | Dialects) => Statement<ResultSetHeader> = compile
 
 // Few sizes keep the number of prepared statements small; a list is padded with its last item.
 const listSizes = [1, 10, 100, 1_000]

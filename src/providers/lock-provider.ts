@@ -5,7 +5,7 @@ import { ContentionError } from '../errors.js'
 import { assertStorable, encodeText, KeySpace, MAXIMUM_OWNER_LENGTH } from '../keys.js'
 import { assertTimeToLive } from '../options.js'
 import type { LockRepository } from '../repositories/lock-repository.js'
-import { TenureHandle } from './lock-handle.js'
+import { patience, TenureHandle } from './lock-handle.js'
 
 /** Locks over the rows of `go_goscope_locks`. */
 export class Locks implements LockProvider {
@@ -39,17 +39,18 @@ export class Locks implements LockProvider {
     const storedKey = this.#keys.toStored(key)
     const storedOwner = encodeOwner(owner)
     assertTimeToLive(ttl)
+    const take = async () => {
+      // Measured before the request: the lock cannot expire earlier than this tells.
+      const deadline = performance.now() + ttl
+      const taking = await this.#repository.takeIfFree(storedKey, storedOwner, ttl)
+      if (!taking.granted) return null
+      const tenure = { key: storedKey, owner: storedOwner, fence: taking.fence }
+      return new TenureHandle(key, owner, tenure, deadline, this.#repository, this.#operations)
+    }
     try {
-      return await this.#operations.run('acquire', async () => {
-        // Measured before the request: the lock cannot expire earlier than this tells.
-        const deadline = performance.now() + ttl
-        const taking = await this.#repository.takeIfFree(storedKey, storedOwner, ttl)
-        if (!taking.granted) return null
-        const tenure = { key: storedKey, owner: storedOwner, fence: taking.fence }
-        return new TenureHandle(key, owner, tenure, deadline, this.#repository, this.#operations)
-      })
+      return await this.#operations.run('acquire', take, patience)
     } catch (error) {
-      // Whoever stands in the way of the statement for that long is at work under the lock.
+      // Whoever holds the row for that long is at work under the lock.
       if (error instanceof ContentionError) return null
       throw error
     }
@@ -65,7 +66,7 @@ export class Locks implements LockProvider {
     const storedKey = this.#keys.toStored(key)
     const storedOwner = encodeOwner(owner)
     assertTimeToLive(ttl)
-    return this.#operations.run('extend', () => this.#repository.prolongOwner(storedKey, storedOwner, ttl))
+    return this.#operations.run('extend', () => this.#repository.prolongOwner(storedKey, storedOwner, ttl), patience)
   }
 
   /**
@@ -75,7 +76,7 @@ export class Locks implements LockProvider {
    */
   async forceRelease(key: string): Promise<void> {
     const storedKey = this.#keys.toStored(key)
-    await this.#operations.run('forceRelease', () => this.#repository.freeAny(storedKey))
+    await this.#operations.run('forceRelease', () => this.#repository.freeAny(storedKey), patience)
   }
 }
 

@@ -27,8 +27,8 @@ const given = {
   ttl: sql.placeholder('ttl'),
 }
 const isLive = gt(expiresAt, now)
-const isOfOwner = and(eq(key, given.key), eq(owner, given.owner))
-const isTenure = and(isOfOwner, eq(fence, given.fence))
+const isOfOwner = sql`${eq(key, given.key)} and ${eq(owner, given.owner)}`
+const isTenure = sql`${isOfOwner} and ${eq(fence, given.fence)}`
 
 const isFree = sql`(${owner} is null or ${expiresAt} <= ${now})`
 const isGranted = sql`last_insert_id() >= ${sql.raw(String(LEAST_FENCE))}`
@@ -45,36 +45,41 @@ const remaining = sql`greatest(timestampdiff(microsecond, ${now}, ${expiresAt}),
  * - 1 to 10^15: refused; the holder has this many microseconds left.
  * - 0: a trigger on the table hid the verdict.
  *
- * The clock is read after the wait for the row's lock.
  */
 const take = command(
-  decision(
-    'insert',
-    sql`into ${locks} (fence, \`key\`, owner, acquired_at, expires_at)
-      values (last_insert_id(${nowMicroseconds}), ${given.key}, ${given.owner}, ${now}, ${after(given.ttl)})
-      on duplicate key update
-        fence = case
-          when ${isFree} then last_insert_id(greatest(${fence} + 1, ${nowMicroseconds}))
-          when ${owner} = ${given.owner} then last_insert_id(${fence})
-          else ${fence} + 0 * last_insert_id(${remaining})
-        end,
-        acquired_at = if(${isGranted}, '1970-01-01' + interval last_insert_id() microsecond, ${acquiredAt}),
-        expires_at = if(${isGranted}, ${after(given.ttl)}, ${expiresAt}),
-        owner = if(${isGranted}, ${given.owner}, ${owner})`,
+  decision.upsert(
+    locks,
+    sql`fence, \`key\`, owner, acquired_at, expires_at`,
+    sql`last_insert_id(${nowMicroseconds}), ${given.key}, ${given.owner}, ${now}, ${after(given.ttl)}`,
+    key,
+    given.key,
+    sql`
+      fence = case
+        when ${isFree} then last_insert_id(greatest(${fence} + 1, ${nowMicroseconds}))
+        when ${owner} = ${given.owner} then last_insert_id(${fence})
+        else ${fence} + 0 * last_insert_id(${remaining})
+      end,
+      acquired_at = if(${isGranted}, '1970-01-01' + interval last_insert_id() microsecond, ${acquiredAt}),
+      expires_at = if(${isGranted}, ${after(given.ttl)}, ${expiresAt}),
+      owner = if(${isGranted}, ${given.owner}, ${owner})`,
   ),
 )
 
-/** The answer is `insertId`, the tenure's token or 0; what `affectedRows` counts depends on the pool's flags. */
-const prolongWhere = (condition: SQL | undefined) =>
-  command(
-    decision(
-      'update',
-      sql`${locks} set fence = last_insert_id(${fence}), expires_at = ${after(given.ttl)}
-        where ${and(condition, isLive)}`,
-    ),
-  )
-const prolongOwner = prolongWhere(isOfOwner)
-const prolongTenure = prolongWhere(isTenure)
+/**
+ * Changes the one row that fits. The answer is `insertId`, the row's token or 0 when none fits:
+ * what `affectedRows` counts depends on the pool's flags.
+ */
+const changeWhere = (condition: SQL, assignments: SQL, check: SQL = sql`true`) =>
+  command(decision.update(locks, key, condition, sql`${fence} = last_insert_id(${fence}), ${assignments}`, check))
+
+const prolongation = sql`${expiresAt} = ${after(given.ttl)}`
+const prolongOwner = changeWhere(isOfOwner, prolongation, isLive)
+const prolongTenure = changeWhere(isTenure, prolongation, isLive)
+
+/** Keeps the row: the token must go on growing, and deleting rows brings deadlocks back. */
+const release = sql`${owner} = null, ${expiresAt} = ${now}`
+const freeTenure = changeWhere(isTenure, release)
+const freeAny = changeWhere(eq(key, given.key), release)
 
 const findOfOwner = statement((database) =>
   database.select({ fence }).from(locks).where(and(isOfOwner, isLive)).prepare(),
@@ -82,12 +87,6 @@ const findOfOwner = statement((database) =>
 const findTenure = statement((database) =>
   database.select({ fence }).from(locks).where(and(isTenure, isLive)).prepare(),
 )
-
-/** Keeps the row: the token must go on growing, and deleting rows brings deadlocks back. */
-const freeWhere = (condition: SQL | undefined) =>
-  statement((database) => database.update(locks).set({ owner: sql`null`, expiresAt: now }).where(condition).prepare())
-const freeTenure = freeWhere(isTenure)
-const freeAny = freeWhere(eq(key, given.key))
 
 /** The rows of `go_goscope_locks`. Keys and owners come in their stored form; durations are milliseconds. */
 export class LockRepository {
