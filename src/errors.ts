@@ -2,6 +2,7 @@
 export type ErrorCode =
   | 'CONTENTION'
   | 'INVALID_ARGUMENT'
+  | 'LOCK_LOST'
   | 'NOT_CONNECTED'
   | 'QUERY'
   | 'SCHEMA'
@@ -124,5 +125,25 @@ export class QueryError extends PersistenceError {
   static override readonly [brand] = 'QUERY'
   constructor(message: string, details: ErrorDetails = {}) {
     super('QUERY', false, message, details)
+  }
+}
+
+/**
+ * How a lock was lost:
+ * - `stolen`: it was released by force, or somebody else took it after it had expired.
+ * - `expired`: its time ran out before it was renewed.
+ * - `unreachable`: its time ran out while the database could not be reached.
+ */
+export type LockLossReason = 'stolen' | 'expired' | 'unreachable'
+
+/** The lock is not held any more: stop working on what it protects. */
+export class LockLostError extends PersistenceError {
+  static override readonly [brand] = 'LOCK_LOST'
+  /** How it was lost. */
+  readonly reason: LockLossReason
+
+  constructor(reason: LockLossReason, message: string, details: ErrorDetails = {}) {
+    super('LOCK_LOST', false, message, details)
+    this.reason = reason
   }
 }

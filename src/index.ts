@@ -15,11 +15,14 @@ export type {
   PersistenceAdapter,
 } from './contracts.js'
 export type { Database, DrizzleDatabase } from './database/pool.js'
+export type { Transaction } from './database/transaction.js'
 export {
   ContentionError,
   type ErrorCode,
   type ErrorDetails,
   InvalidArgumentError,
+  type LockLossReason,
+  LockLostError,
   NotConnectedError,
   PersistenceError,
   QueryError,
@@ -32,4 +35,6 @@ export type { Cache } from './providers/cache-provider.js'
 export type { Checkpoints } from './providers/checkpoint-provider.js'
 export type { Circuits } from './providers/circuit-provider.js'
 export type { Idempotency } from './providers/idempotency-provider.js'
-export type { Locks } from './providers/lock-provider.js'
+export type { Lock } from './providers/lock-handle.js'
+export type { Lease, LeaseOptions } from './providers/lock-lease.js'
+export type { HeldLock, Locks } from './providers/lock-provider.js'

@@ -4,7 +4,6 @@ import type {
   CheckpointProvider,
   CircuitBreakerPersistedState,
   CircuitBreakerStateProvider,
-  LockHandle,
   LockProvider,
 } from '../contracts.js'
 import type { Database } from '../database/pool.js'
@@ -12,6 +11,7 @@ import type { MySQLAdapterOptions } from '../options.js'
 import { Cache } from '../providers/cache-provider.js'
 import { Checkpoints } from '../providers/checkpoint-provider.js'
 import { Circuits } from '../providers/circuit-provider.js'
+import type { Lock } from '../providers/lock-handle.js'
 import { Locks } from '../providers/lock-provider.js'
 import { CacheRepository } from '../repositories/cache-repository.js'
 import { CheckpointRepository } from '../repositories/checkpoint-repository.js'
@@ -47,17 +47,21 @@ export class MySQLAdapter
    * @throws {@link InvalidArgumentError}
    */
   constructor(database: Database, options: MySQLAdapterOptions = {}) {
-    super(database, options, [...adapterOptions, 'defaultLockTTL'])
-    const { keyPrefix, defaultLockTTL } = this.options
+    super(database, options, [...adapterOptions, 'defaultLockTTL', 'lockPatience'])
+    const { keyPrefix, defaultLockTTL, timeout, lockPatience: patience } = this.options
     const { executor, operations } = this
-    this.locks = new Locks(new LockRepository(executor), operations, keyPrefix, defaultLockTTL)
+    this.locks = new Locks(
+      { repository: new LockRepository(executor), operations, timeout, patience },
+      keyPrefix,
+      defaultLockTTL,
+    )
     this.circuits = new Circuits(new CircuitRepository(executor), operations, keyPrefix)
     this.cache = new Cache(new CacheRepository(executor), operations, keyPrefix)
     this.checkpoints = new Checkpoints(new CheckpointRepository(executor), operations, keyPrefix)
   }
 
   /** See {@link Locks.acquire}. */
-  acquire(key: string, ttl?: number, owner?: string): Promise<LockHandle | null> {
+  acquire(key: string, ttl?: number, owner?: string): Promise<Lock | null> {
     return this.locks.acquire(key, ttl, owner)
   }
 

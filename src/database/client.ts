@@ -91,6 +91,13 @@ export class ConnectionClient implements StatementClient {
     return execute(this.#connection, statements, this.#timeout, false)
   }
 
+  /** Whether a transaction is open, by the server's word. */
+  async isInTransaction(): Promise<boolean> {
+    // The driver passes on the status of statements without a result only.
+    const [result] = await this.send('do 0')
+    return hasOpenTransaction(result)
+  }
+
   /** Sends a statement without parameters that cannot be prepared, such as DDL. */
   send(sql: string): Promise<Answer> {
     return answerOf(this.#connection, this.#timeout, (done) => this.#connection.query({ ...resultOptions, sql }, done))
@@ -153,13 +160,13 @@ async function execute(
   assertFits(parameters, session.maximumPacket)
   const options = { ...resultOptions, sql, rowsAsArray, values: parameters as unknown[] }
   const answer = await answerOf(connection, timeout, (done) => connection.execute(options, done))
-  if (commits && (!session.autocommit || isInTransaction(answer[0]))) {
+  if (commits && (!session.autocommit || hasOpenTransaction(answer[0]))) {
     await answerOf(connection, timeout, (done) => connection.query('COMMIT', done))
   }
   return answer
 }
 
-function isInTransaction(result: Answer[0]): boolean {
+function hasOpenTransaction(result: Answer[0]): boolean {
   return 'serverStatus' in result && (result.serverStatus & IN_TRANSACTION) !== 0
 }
 

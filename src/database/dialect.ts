@@ -36,6 +36,17 @@ export const decision = {
         straight_join ${table} on ${key} = held_key set ${assignments} where ${check}`,
     }
   },
+
+  /** A deletion of the rows that fit, but for those that other transactions hold; MariaDB fails if there are any. */
+  remove(table: unknown, key: unknown, condition: SQL): Dialects {
+    return {
+      mariadb: sql`${withoutWaiting} delete from ${table} where ${condition}`,
+      // Without a limit the server would merge the derived table into the deletion, and wait.
+      mysql: sql`delete ${inUTC} ${table} from (
+          select ${key} as old_key from ${table} where ${condition} limit 1000 for update skip locked
+        ) as old straight_join ${table} on ${key} = old_key`,
+    }
+  },
 }
 
 const withoutWaiting = sql`set statement time_zone = '+00:00', innodb_lock_wait_timeout = 0 for`

@@ -1,22 +1,28 @@
 import type { LockHandle } from '../contracts.js'
+import { failureOf } from '../database/failures.js'
 import type { Operations } from '../database/operations.js'
+import { executorOf, type Transaction } from '../database/transaction.js'
+import { LockLostError } from '../errors.js'
 import { assertTimeToLive } from '../options.js'
 import type { LockRepository, Tenure } from '../repositories/lock-repository.js'
 
-/**
- * How often a write of a lock is repeated while another transaction holds its row: three pauses take less than
- * 150 ms, which other callers' statements pass in; a transaction that asserts the lock lasts longer.
- */
-export const patience = { contention: 3 }
+/** What a lock's handle works with. */
+export interface LockContext {
+  readonly repository: LockRepository
+  readonly operations: Operations
+  /** Milliseconds to wait for the answer to a statement inside a caller's transaction. */
+  readonly timeout: number
+  /** Repetitions of a write while another transaction holds the lock's row. */
+  readonly patience: number
+}
 
-/** A tenure as its holder sees it. Every statement names owner and token, so a late handle touches no successor. */
-export class TenureHandle implements LockHandle {
+/** One tenure of a lock. Every statement names owner and token, so a late handle touches no successor. */
+export class Lock implements LockHandle {
   readonly key: string
   readonly owner: string
   readonly fence: number
   readonly #tenure: Tenure
-  readonly #repository: LockRepository
-  readonly #operations: Operations
+  readonly #context: LockContext
   #deadline: number
 
   /**
@@ -24,22 +30,15 @@ export class TenureHandle implements LockHandle {
    * @param owner - As the caller passed it.
    * @param tenure - With key and owner in their stored form.
    * @param deadline - On the clock of `performance.now()`.
+   * @internal
    */
-  constructor(
-    key: string,
-    owner: string,
-    tenure: Tenure,
-    deadline: number,
-    repository: LockRepository,
-    operations: Operations,
-  ) {
+  constructor(key: string, owner: string, tenure: Tenure, deadline: number, context: LockContext) {
     this.key = key
     this.owner = owner
     this.fence = tenure.fence
     this.#tenure = tenure
     this.#deadline = deadline
-    this.#repository = repository
-    this.#operations = operations
+    this.#context = context
   }
 
   get remaining(): number {
@@ -48,22 +47,59 @@ export class TenureHandle implements LockHandle {
 
   async release(): Promise<void> {
     this.#deadline = 0
-    await this.#operations.run('release', () => this.#repository.freeTenure(this.#tenure), patience)
+    const { operations, repository, patience } = this.#context
+    await operations.run('release', () => repository.freeTenure(this.#tenure), { contention: patience })
   }
 
   async extend(ttl: number): Promise<boolean> {
     assertTimeToLive(ttl)
+    const { operations, repository, patience } = this.#context
     const extend = async () => {
+      // Measured before the request, so that this process never counts on more than it has.
       const deadline = performance.now() + ttl
-      const extended = await this.#repository.prolongTenure(this.#tenure, ttl)
+      const extended = await repository.prolongTenure(this.#tenure, ttl)
       this.#deadline = extended ? deadline : 0
       return extended
     }
-    return this.#operations.run('extend', extend, patience)
+    return operations.run('extend', extend, { contention: patience })
   }
 
   isValid(): Promise<boolean> {
-    return this.#operations.run('isValid', () => this.#repository.isLive(this.#tenure))
+    const { operations, repository } = this.#context
+    return operations.run('isValid', () => repository.isLive(this.#tenure))
+  }
+
+  /**
+   * Makes the caller's transaction depend on this lock: reads its row FOR UPDATE. Until that transaction ends nobody
+   * can take the lock over, even when it expires meanwhile; others' `acquire` answers `null` at once.
+   * A holder that was paused and lost the lock cannot get past this line, so it cannot commit.
+   *
+   * @param transaction - Drizzle's transaction, or a mysql2 connection on which one was begun.
+   * @throws {@link LockLostError} when the lock is not held any more: let it roll the transaction back.
+   * @throws {@link InvalidArgumentError} when there is no open transaction.
+   * @throws {@link ContentionError} | {@link UnavailableError} Nothing is repeated inside a caller's transaction.
+   * @example
+   * ```ts
+   * await database.transaction(async (tx) => {
+   *   await lock.assertHeld(tx)
+   *   await tx.update(invoices).set({ paid: true }).where(eq(invoices.id, 42))
+   * })
+   * ```
+   */
+  async assertHeld(transaction: Transaction): Promise<void> {
+    let isHeld: boolean
+    try {
+      const executor = await executorOf(transaction, this.#context.timeout)
+      isHeld = await this.#context.repository.guard(executor, this.#tenure)
+    } catch (thrown) {
+      throw failureOf(thrown, 'assertHeld').error
+    }
+    if (isHeld) return
+    const reason = this.remaining > 0 ? 'stolen' : 'expired'
+    this.#deadline = 0
+    throw new LockLostError(reason, 'the lock is not held any more: roll the transaction back', {
+      operation: 'assertHeld',
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,7 +1,7 @@
-import { and, eq, gt, type SQL, sql } from 'drizzle-orm'
-import { after, now, nowMicroseconds } from '../database/clock.js'
+import { and, asc, eq, gt, isNotNull, type SQL, sql } from 'drizzle-orm'
+import { after, now, nowMicroseconds, toMilliseconds } from '../database/clock.js'
 import { decision } from '../database/dialect.js'
-import { command, type Executor, statement } from '../database/statement.js'
+import { command, type Executor, listStatement, query, statement } from '../database/statement.js'
 import { locks } from '../schema/index.js'
 
 /** What {@link LockRepository.takeIfFree} decided; `remaining` is the time the holder has left. */
@@ -16,6 +16,17 @@ export interface Tenure {
   readonly fence: number
 }
 
+/** A live tenure. Times are milliseconds since 1970. */
+export interface HeldLockRow extends Tenure {
+  /** `null` when the tenure was granted by an older library. */
+  readonly acquiredAt: number | null
+  readonly expiresAt: number
+  /** Milliseconds until it expires. */
+  readonly remaining: number
+}
+
+const ROWS_PER_PAGE = 1_000
+
 // Tokens count microseconds since 1970 and are larger than this since 2001; remaining times are smaller.
 const LEAST_FENCE = 1e15
 
@@ -25,6 +36,9 @@ const given = {
   owner: sql.placeholder('owner'),
   fence: sql.placeholder('fence'),
   ttl: sql.placeholder('ttl'),
+  after: sql.placeholder('after'),
+  range: sql.placeholder('range'),
+  retention: sql.placeholder('retention'),
 }
 const isLive = gt(expiresAt, now)
 const isOfOwner = sql`${eq(key, given.key)} and ${eq(owner, given.owner)}`
@@ -81,6 +95,61 @@ const release = sql`${owner} = null, ${expiresAt} = ${now}`
 const freeTenure = changeWhere(isTenure, release)
 const freeAny = changeWhere(eq(key, given.key), release)
 
+/**
+ * Holds the row until the caller's transaction ends; meanwhile every other write of it fails at once.
+ * Reads the row's latest version at every isolation level. Newer MariaDB servers would roll the transaction back (1020)
+ * when a renewal was committed after its first read.
+ */
+const guard = query<{ fence: string }>(
+  sql`/*M!110402 set statement innodb_snapshot_isolation = 0 for */
+    select ${fence} from ${locks} where ${isTenure} and ${isLive} for update`,
+)
+
+const details = {
+  key,
+  owner,
+  fence,
+  acquiredAt: toMilliseconds(acquiredAt),
+  expiresAt: toMilliseconds(expiresAt),
+  remaining: sql<number>`timestampdiff(microsecond, ${now}, ${expiresAt}) / 1000`.mapWith(Number),
+}
+const isHeld = and(isNotNull(owner), isLive)
+
+const find = statement((database) =>
+  database
+    .select(details)
+    .from(locks)
+    .where(and(eq(key, given.key), isHeld))
+    .prepare(),
+)
+
+/** Keyset pages over the primary key. */
+const list = statement((database) =>
+  database
+    .select(details)
+    .from(locks)
+    .where(and(gt(key, given.after), sql`${key} like ${given.range} escape '|'`, isHeld))
+    .orderBy(asc(key))
+    .limit(ROWS_PER_PAGE)
+    .prepare(),
+)
+
+const isOld = sql`${expiresAt} < ${now} - interval ${given.retention} * 1000 microsecond`
+
+/** There is no index on the expiry, which would slow every acquire down; the primary key is walked instead. */
+const nextPage = statement((database) =>
+  database
+    .select({ key, isOld: sql<number>`${isOld}`.mapWith(Number) })
+    .from(locks)
+    .where(gt(key, given.after))
+    .orderBy(asc(key))
+    .limit(ROWS_PER_PAGE)
+    .prepare(),
+)
+
+/** Passes over rows that are in use: on MySQL one by one, on MariaDB, where 10.5 cannot, the whole list. */
+const removeOld = listStatement((keys) => decision.remove(locks, key, sql`${key} in ${keys} and ${isOld}`))
+
 const findOfOwner = statement((database) =>
   database.select({ fence }).from(locks).where(and(isOfOwner, isLive)).prepare(),
 )
@@ -131,5 +200,41 @@ export class LockRepository {
   /** Ends whatever tenure there is. */
   async freeAny(key: string): Promise<void> {
     await freeAny(this.#executor, { key })
+  }
+
+  /** Whether this tenure is live; if so, holds its row until the transaction of `executor` ends. */
+  async guard(executor: Executor, tenure: Tenure): Promise<boolean> {
+    const rows = await guard(executor, { ...tenure })
+    return rows.length > 0
+  }
+
+  /** The live tenure of this key, or `undefined`. Reads without waiting for anybody. */
+  async find(key: string): Promise<HeldLockRow | undefined> {
+    const [row] = await find(this.#executor, { key })
+    return row as HeldLockRow | undefined
+  }
+
+  /** The live tenures whose keys fit a LIKE pattern with the escape character `|`, by ascending key. */
+  async *list(range: string): AsyncGenerator<HeldLockRow, void, undefined> {
+    for (let after = ''; ; ) {
+      const rows = (await list(this.#executor, { after, range })) as HeldLockRow[]
+      yield* rows
+      const last = rows.at(-1)
+      if (last === undefined || rows.length < ROWS_PER_PAGE) return
+      after = last.key
+    }
+  }
+
+  /**
+   * Deletes the rows of one page that expired longer than `retention` ago.
+   *
+   * @param after - The key to begin after; '' for the first page.
+   * @returns The last key of the page, or `undefined` at the end of the table.
+   */
+  async removeOldOfPage(after: string, retention: number): Promise<string | undefined> {
+    const rows = await nextPage(this.#executor, { after, retention })
+    const old = rows.filter((row) => row.isOld === 1).map((row) => row.key)
+    if (old.length > 0) await removeOld(this.#executor, old, { retention })
+    return rows.length < ROWS_PER_PAGE ? undefined : rows.at(-1)?.key
   }
 }
