@@ -1,6 +1,7 @@
 export { MySQLAdapter } from './adapters/mysql-adapter.js'
 export { MySQLCacheAdapter } from './adapters/mysql-cache-adapter.js'
 export { MySQLIdempotencyAdapter } from './adapters/mysql-idempotency-adapter.js'
+export type { Codec } from './codec/codec.js'
 export type {
   CacheProvider,
   Checkpoint,
@@ -30,9 +31,10 @@ export {
   SerializationError,
   UnavailableError,
 } from './errors.js'
-export type { AdapterOptions, MySQLAdapterOptions, RetryOptions } from './options.js'
+export type { AdapterOptions, MySQLAdapterOptions, RetryOptions, ValueOptions } from './options.js'
 export type { Cache } from './providers/cache-provider.js'
-export type { Checkpoints } from './providers/checkpoint-provider.js'
+export type { Checkpoints, SaveOptions, TaskProgress } from './providers/checkpoint-provider.js'
+export type { RunOptions, Task } from './providers/checkpoint-task.js'
 export type { Circuits } from './providers/circuit-provider.js'
 export type { Idempotency } from './providers/idempotency-provider.js'
 export type { Lock } from './providers/lock-handle.js'

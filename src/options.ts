@@ -1,3 +1,7 @@
+import type { Codec } from './codec/codec.js'
+import { compressed } from './codec/compression.js'
+import { jsonCodec } from './codec/json-codec.js'
+import { richCodec } from './codec/rich-codec.js'
 import { InvalidArgumentError } from './errors.js'
 import { assertStorable, MAXIMUM_KEY_LENGTH } from './keys.js'
 
@@ -53,8 +57,25 @@ export interface AdapterOptions {
   endPool?: boolean
 }
 
+/** How values are stored. */
+export interface ValueOptions {
+  /**
+   * Turns values into JSON text and back: `json`, which refuses what JSON cannot hold; `rich`, which keeps `undefined`,
+   * errors, dates, BigInt, Map and Set; or one of your own, whose text must be JSON.
+   *
+   * @default 'json'
+   */
+  codec?: 'json' | 'rich' | Codec
+  /**
+   * Values whose text has more characters than this are stored compressed. They are read with or without the option.
+   *
+   * @default Infinity
+   */
+  compressAbove?: number
+}
+
 /** Options of {@link MySQLAdapter}. */
-export interface MySQLAdapterOptions extends AdapterOptions {
+export interface MySQLAdapterOptions extends AdapterOptions, ValueOptions {
   /**
    * Milliseconds a lock is held when `acquire` is called without a ttl.
    *
@@ -77,16 +98,19 @@ export interface ResolvedOptions {
   readonly timeout: number
   readonly retry: RetryOptions
   readonly endPool: boolean
+  readonly codec: Codec
   readonly defaultLockTTL: number
   readonly lockPatience: number
 }
 
-const defaults: ResolvedOptions = {
+const defaults = {
   keyPrefix: '',
   createTables: true,
   timeout: 10_000,
   retry: { contention: 10, connection: 3, pause: 10 },
   endPool: false,
+  codec: 'json',
+  compressAbove: Number.POSITIVE_INFINITY,
   defaultLockTTL: 30_000,
   lockPatience: 3,
 }
@@ -129,7 +153,14 @@ export function resolveOptions(
   assertCount('options.lockPatience', resolved.lockPatience)
   assertCount('options.retry.contention', resolved.retry.contention)
   assertCount('options.retry.connection', resolved.retry.connection)
-  return Object.freeze({ ...resolved, retry: Object.freeze(resolved.retry) })
+  const { compressAbove, ...others } = resolved
+  if (typeof compressAbove !== 'number' || !(compressAbove >= 0)) {
+    throw new InvalidArgumentError(
+      `options.compressAbove: expected a number, 0 or more, got ${describe(compressAbove)}`,
+    )
+  }
+  const codec = compressed(codecOf(resolved.codec), compressAbove)
+  return Object.freeze({ ...others, codec, retry: Object.freeze(resolved.retry) })
 }
 
 /**
@@ -165,6 +196,13 @@ function assertBetween(name: string, value: number, least: number, most: number)
   if (typeof value === 'number' && value >= least && value <= most) return
   const range = least === Number.MIN_VALUE ? 'more than 0' : `at least ${least}`
   throw new InvalidArgumentError(`${name}: expected milliseconds, ${range} and at most ${most}, got ${describe(value)}`)
+}
+
+function codecOf(choice: unknown): Codec {
+  if (choice === 'json') return jsonCodec
+  if (choice === 'rich') return richCodec
+  if (typeof choice === 'object' && choice !== null && 'encode' in choice && 'decode' in choice) return choice as Codec
+  throw new InvalidArgumentError("options.codec: expected 'json', 'rich', or an object with encode and decode")
 }
 
 /**

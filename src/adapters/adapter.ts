@@ -77,3 +77,6 @@ export abstract class Adapter implements PersistenceAdapter {
 
 /** The names of the options that every adapter takes. */
 export const adapterOptions = ['keyPrefix', 'createTables', 'timeout', 'retry', 'endPool'] as const
+
+/** The names of the options that say how values are stored. */
+export const valueOptions = ['codec', 'compressAbove'] as const

@@ -9,7 +9,7 @@ import type {
 import type { Database } from '../database/pool.js'
 import type { MySQLAdapterOptions } from '../options.js'
 import { Cache } from '../providers/cache-provider.js'
-import { Checkpoints } from '../providers/checkpoint-provider.js'
+import { Checkpoints, type SaveOptions } from '../providers/checkpoint-provider.js'
 import { Circuits } from '../providers/circuit-provider.js'
 import type { Lock } from '../providers/lock-handle.js'
 import { Locks } from '../providers/lock-provider.js'
@@ -17,7 +17,7 @@ import { CacheRepository } from '../repositories/cache-repository.js'
 import { CheckpointRepository } from '../repositories/checkpoint-repository.js'
 import { CircuitRepository } from '../repositories/circuit-repository.js'
 import { LockRepository } from '../repositories/lock-repository.js'
-import { Adapter, adapterOptions } from './adapter.js'
+import { Adapter, adapterOptions, valueOptions } from './adapter.js'
 
 /**
  * Locks, circuit-breaker state, cache and checkpoints in one MySQL or MariaDB database.
@@ -47,17 +47,16 @@ export class MySQLAdapter
    * @throws {@link InvalidArgumentError}
    */
   constructor(database: Database, options: MySQLAdapterOptions = {}) {
-    super(database, options, [...adapterOptions, 'defaultLockTTL', 'lockPatience'])
-    const { keyPrefix, defaultLockTTL, timeout, lockPatience: patience } = this.options
+    super(database, options, [...adapterOptions, ...valueOptions, 'defaultLockTTL', 'lockPatience'])
+    const { keyPrefix, defaultLockTTL, timeout, codec, lockPatience: patience } = this.options
     const { executor, operations } = this
-    this.locks = new Locks(
-      { repository: new LockRepository(executor), operations, timeout, patience },
-      keyPrefix,
-      defaultLockTTL,
-    )
+    const lockContext = { repository: new LockRepository(executor), operations, timeout, patience }
+    this.locks = new Locks(lockContext, keyPrefix, defaultLockTTL)
     this.circuits = new Circuits(new CircuitRepository(executor), operations, keyPrefix)
-    this.cache = new Cache(new CacheRepository(executor), operations, keyPrefix)
-    this.checkpoints = new Checkpoints(new CheckpointRepository(executor), operations, keyPrefix)
+    this.cache = new Cache(new CacheRepository(executor), operations, keyPrefix, codec)
+    const taskLocks = new Locks(lockContext, keyPrefix, defaultLockTTL, 'task')
+    const repository = new CheckpointRepository(executor)
+    this.checkpoints = new Checkpoints({ repository, operations, codec, timeout, taskLocks }, keyPrefix)
   }
 
   /** See {@link Locks.acquire}. */
@@ -126,8 +125,8 @@ export class MySQLAdapter
   }
 
   /** See {@link Checkpoints.save}. */
-  save<T>(checkpoint: Checkpoint<T>): Promise<void> {
-    return this.checkpoints.save(checkpoint)
+  save<T>(checkpoint: Checkpoint<T>, options?: SaveOptions): Promise<void> {
+    return this.checkpoints.save(checkpoint, options)
   }
 
   /** See {@link Checkpoints.load}. */

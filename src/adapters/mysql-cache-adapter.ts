@@ -1,9 +1,9 @@
 import type { CacheProvider } from '../contracts.js'
 import type { Database } from '../database/pool.js'
-import type { AdapterOptions } from '../options.js'
+import type { AdapterOptions, ValueOptions } from '../options.js'
 import { Cache } from '../providers/cache-provider.js'
 import { CacheRepository } from '../repositories/cache-repository.js'
-import { Adapter, adapterOptions } from './adapter.js'
+import { Adapter, adapterOptions, valueOptions } from './adapter.js'
 
 /**
  * A cache in a MySQL or MariaDB database; shares its values with the cache of a {@link MySQLAdapter} of the same prefix.
@@ -23,9 +23,10 @@ export class MySQLCacheAdapter extends Adapter implements CacheProvider {
    *
    * @throws {@link InvalidArgumentError}
    */
-  constructor(database: Database, options: AdapterOptions = {}) {
-    super(database, options, adapterOptions)
-    this.cache = new Cache(new CacheRepository(this.executor), this.operations, this.options.keyPrefix)
+  constructor(database: Database, options: AdapterOptions & ValueOptions = {}) {
+    super(database, options, [...adapterOptions, ...valueOptions])
+    const { keyPrefix, codec } = this.options
+    this.cache = new Cache(new CacheRepository(this.executor), this.operations, keyPrefix, codec)
   }
 
   /** See {@link Cache.get}. */

@@ -1,12 +1,5 @@
 import { SerializationError } from '../errors.js'
-
-/** Turns values into JSON text and back. */
-export interface Codec {
-  /** @throws {@link SerializationError} when the value would not come back as it is. */
-  encode(value: unknown): string
-  /** @throws {@link SerializationError} when the text is not of this codec. */
-  decode(text: string): unknown
-}
+import type { Codec } from './codec.js'
 
 /**
  * Plain JSON. Refuses what JSON would drop or change in silence: `undefined` (but for properties, which read as

@@ -1,6 +1,6 @@
 import SuperJSON from 'superjson'
 import { SerializationError } from '../errors.js'
-import type { Codec } from './json-codec.js'
+import type { Codec } from './codec.js'
 
 const serializer = new SuperJSON()
 // Not the stack: it tells paths of the machine, and is of no use on another one.

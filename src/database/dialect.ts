@@ -28,6 +28,17 @@ export const decision = {
     }
   },
 
+  /** An upsert that happens only while a row of another table fits `condition`, and keeps that row locked meanwhile. */
+  insertWhile(table: unknown, columns: SQL, source: SQL, other: unknown, condition: SQL, onDuplicate: SQL): Dialects {
+    const into = sql`into ${table} (${columns})`
+    return {
+      mariadb: sql`${withoutWaiting} insert ${into} select ${source} from ${other} where ${condition} for update
+        on duplicate key update ${onDuplicate}`,
+      mysql: sql`insert ${inUTC} ${into} select ${source} from ${other} where ${condition} for update nowait
+        on duplicate key update ${onDuplicate}`,
+    }
+  },
+
   /** An update of the one row that fits `condition` and then `check`, which is evaluated under the row's lock. */
   update(table: unknown, key: unknown, condition: SQL, assignments: SQL, check: SQL): Dialects {
     return {

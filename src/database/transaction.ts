@@ -4,6 +4,7 @@ import type { Connection, PoolConnection } from 'mysql2'
 import type { Connection as PromiseConnection } from 'mysql2/promise'
 import { InvalidArgumentError } from '../errors.js'
 import { ConnectionClient } from './client.js'
+import { failureOf } from './failures.js'
 import { Executor } from './statement.js'
 
 /** An open transaction of the caller: Drizzle's, or a mysql2 connection on which one was begun. */
@@ -18,12 +19,26 @@ interface Known {
 const connections = new WeakMap<PoolConnection, Known>()
 
 /**
- * An executor on the connection of the caller's transaction. It neither begins, commits nor retries anything.
+ * Runs `work` on the connection of the caller's transaction. Neither begins, commits nor repeats anything.
  *
  * @param timeout - Milliseconds to wait for each answer.
  * @throws {@link InvalidArgumentError} when it is no transaction, or none is open.
+ * @throws what the work's failure means.
  */
-export async function executorOf(transaction: Transaction, timeout: number): Promise<Executor> {
+export async function runIn<T>(
+  transaction: Transaction,
+  timeout: number,
+  operation: string,
+  work: (executor: Executor) => Promise<T>,
+): Promise<T> {
+  try {
+    return await work(await executorOf(transaction, timeout))
+  } catch (thrown) {
+    throw failureOf(thrown, operation).error
+  }
+}
+
+async function executorOf(transaction: Transaction, timeout: number): Promise<Executor> {
   const connection = connectionOf(transaction)
   let known = connections.get(connection)
   if (known === undefined) {

@@ -1,4 +1,4 @@
-import { jsonCodec } from '../codec/json-codec.js'
+import type { Codec } from '../codec/codec.js'
 import type { CacheProvider } from '../contracts.js'
 import type { Operations } from '../database/operations.js'
 import { escapeLike, globToLike, KeySpace } from '../keys.js'
@@ -10,11 +10,14 @@ export class Cache implements CacheProvider {
   readonly #repository: CacheRepository
   readonly #operations: Operations
   readonly #keys: KeySpace
+  readonly #codec: Codec
 
-  constructor(repository: CacheRepository, operations: Operations, keyPrefix: string) {
+  /** @internal */
+  constructor(repository: CacheRepository, operations: Operations, keyPrefix: string, codec: Codec) {
     this.#repository = repository
     this.#operations = operations
     this.#keys = new KeySpace(keyPrefix, 'cache')
+    this.#codec = codec
   }
 
   /**
@@ -25,7 +28,7 @@ export class Cache implements CacheProvider {
   async get<T>(key: string): Promise<T | null> {
     const storedKey = this.#keys.toStored(key)
     const row = await this.#operations.run('get', () => this.#repository.find(storedKey))
-    return row === undefined ? null : (jsonCodec.decode(row.value) as T)
+    return row === undefined ? null : (this.#codec.decode(row.value) as T)
   }
 
   /**
@@ -38,7 +41,7 @@ export class Cache implements CacheProvider {
   async set<T>(key: string, value: T, ttl?: number): Promise<void> {
     const storedKey = this.#keys.toStored(key)
     if (ttl !== undefined) assertTimeToLive(ttl)
-    const text = jsonCodec.encode(value)
+    const text = this.#codec.encode(value)
     await this.#operations.run('set', () => this.#repository.put(storedKey, text, ttl))
   }
 

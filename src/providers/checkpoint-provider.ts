@@ -1,48 +1,102 @@
-import { jsonCodec } from '../codec/json-codec.js'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Codec } from '../codec/codec.js'
 import type { Checkpoint, CheckpointProvider } from '../contracts.js'
 import type { Operations } from '../database/operations.js'
-import { InvalidArgumentError } from '../errors.js'
-import { KeySpace } from '../keys.js'
-import { assertCount } from '../options.js'
-import type { CheckpointRepository, CheckpointRow } from '../repositories/checkpoint-repository.js'
+import type { Executor } from '../database/statement.js'
+import { runIn, type Transaction } from '../database/transaction.js'
+import { InvalidArgumentError, LockLostError } from '../errors.js'
+import { assertStorable, escapeLike, KeySpace, MAXIMUM_KEY_LENGTH } from '../keys.js'
+import { assertCount, assertMilliseconds, refuseUnknown } from '../options.js'
+import type { CheckpointRepository, CheckpointRow, TaskRow } from '../repositories/checkpoint-repository.js'
+import { type RunOptions, runTask, type Task } from './checkpoint-task.js'
+import type { Lock } from './lock-handle.js'
+import type { Lease } from './lock-lease.js'
+import type { Locks } from './lock-provider.js'
+
+/** How a checkpoint is saved. */
+export interface SaveOptions {
+  /**
+   * The caller's open transaction: the checkpoint is committed with its other writes, or not at all.
+   * Nothing is repeated inside it.
+   */
+  tx?: Transaction
+  /** Save only while this lock is held; its token is stored along. */
+  lease?: Lease | Lock
+  /** Delete all but this many of the task's latest checkpoints afterwards. */
+  maxPerTask?: number
+}
+
+/** How far a task is. */
+export interface TaskProgress {
+  readonly taskId: string
+  readonly sequence: number
+  /** Milliseconds since 1970, as saved. */
+  readonly timestamp: number
+  readonly progress: number
+  /** Milliseconds the task expects to need still. */
+  readonly estimatedTimeRemaining?: number
+}
+
+/** What {@link Checkpoints} works with. */
+export interface CheckpointContext {
+  readonly repository: CheckpointRepository
+  readonly operations: Operations
+  readonly codec: Codec
+  /** Milliseconds to wait for the answer to a statement inside a caller's transaction. */
+  readonly timeout: number
+  /** The locks of tasks, apart from the user's own. */
+  readonly taskLocks: Locks
+}
 
 /** The progress of tasks over the rows of `go_goscope_checkpoints`. */
 export class Checkpoints implements CheckpointProvider {
-  readonly #repository: CheckpointRepository
-  readonly #operations: Operations
+  readonly #context: CheckpointContext
   readonly #ids: KeySpace
   readonly #tasks: KeySpace
 
-  constructor(repository: CheckpointRepository, operations: Operations, keyPrefix: string) {
-    this.#repository = repository
-    this.#operations = operations
+  /** @internal */
+  constructor(context: CheckpointContext, keyPrefix: string) {
+    this.#context = context
     this.#ids = new KeySpace(keyPrefix, 'checkpoint')
     this.#tasks = new KeySpace(keyPrefix, 'task')
   }
 
   /**
-   * Stores a checkpoint, replacing every field of the one with the same id.
+   * Stores a checkpoint, replacing every field of the one with the same id. One statement.
    *
    * @throws {@link InvalidArgumentError} also when the id already belongs to another task; nothing is changed then.
+   * @throws {@link LockLostError} when `lease` is not held any more; nothing is changed then.
    * @throws {@link SerializationError} | {@link ContentionError} | {@link UnavailableError}
+   * @example
+   * ```ts
+   * await database.transaction(async (tx) => {
+   *   await tx.insert(payments).values(batch)
+   *   await state.checkpoints.save(checkpoint, { tx, lease })
+   * })
+   * ```
    */
-  async save<T>(checkpoint: Checkpoint<T>): Promise<void> {
-    assertCount('sequence', checkpoint.sequence)
-    for (const name of ['timestamp', 'progress'] as const) assertFinite(name, checkpoint[name])
-    const { estimatedTimeRemaining } = checkpoint
-    if (estimatedTimeRemaining !== undefined) assertFinite('estimatedTimeRemaining', estimatedTimeRemaining)
-    const row: CheckpointRow = {
-      id: this.#ids.toStored(checkpoint.id),
-      taskId: this.#tasks.toStored(checkpoint.taskId),
-      sequence: checkpoint.sequence,
-      timestamp: checkpoint.timestamp,
-      progress: checkpoint.progress,
-      data: jsonCodec.encode(checkpoint.data),
-      estimatedTimeRemaining: estimatedTimeRemaining ?? null,
+  async save<T>(checkpoint: Checkpoint<T>, options: SaveOptions = {}): Promise<void> {
+    refuseUnknown('options', options, ['tx', 'lease', 'maxPerTask'])
+    const { tx, lease, maxPerTask } = options
+    if (maxPerTask !== undefined) assertPositiveCount('options.maxPerTask', maxPerTask)
+    const row = this.#toRow(checkpoint)
+    const { repository, operations, timeout } = this.#context
+    const save = async (executor?: Executor) => {
+      const putting = await repository.put(row, lease?.tenure, executor)
+      if (putting === 'stored' && maxPerTask !== undefined) {
+        await repository.removeBeyond(row.taskId, maxPerTask, executor)
+      }
+      return putting
     }
-    const isStored = await this.#operations.run('save', () => this.#repository.put(row))
-    if (!isStored) {
+    const putting = await (tx === undefined ? operations.run('save', save) : runIn(tx, timeout, 'save', save))
+    if (putting === 'other task') {
       throw new InvalidArgumentError('expected an id of this task, got one that belongs to another task', {
+        operation: 'save',
+      })
+    }
+    if (putting === 'lock lost') {
+      const reason = lease !== undefined && lease.remaining > 0 ? 'stolen' : 'expired'
+      throw new LockLostError(reason, 'the lock is not held any more: stop, another process may have taken over', {
         operation: 'save',
       })
     }
@@ -55,7 +109,7 @@ export class Checkpoints implements CheckpointProvider {
    */
   async load<T>(checkpointId: string): Promise<Checkpoint<T> | undefined> {
     const id = this.#ids.toStored(checkpointId)
-    const row = await this.#operations.run('load', () => this.#repository.find(id))
+    const row = await this.#context.operations.run('load', () => this.#context.repository.find(id))
     return row && this.#toCheckpoint<T>(row)
   }
 
@@ -67,22 +121,36 @@ export class Checkpoints implements CheckpointProvider {
    */
   async loadLatest<T>(taskId: string): Promise<Checkpoint<T> | undefined> {
     const task = this.#tasks.toStored(taskId)
-    const row = await this.#operations.run('loadLatest', () => this.#repository.findLatest(task))
+    const row = await this.#context.operations.run('loadLatest', () => this.#context.repository.findLatest(task))
     return row && this.#toCheckpoint<T>(row)
   }
 
   /**
-   * All checkpoints of the task by ascending sequence, then timestamp. Reads them in pages.
+   * All checkpoints of the task by ascending sequence, then timestamp. See {@link iterate} for more than fit into memory.
    *
    * @throws {@link InvalidArgumentError} | {@link SerializationError} | {@link UnavailableError}
    */
   async list(taskId: string): Promise<Checkpoint<unknown>[]> {
     const task = this.#tasks.toStored(taskId)
-    return this.#operations.run('list', async () => {
+    return this.#context.operations.run('list', async () => {
       const found: Checkpoint<unknown>[] = []
-      for await (const row of this.#repository.list(task)) found.push(this.#toCheckpoint(row))
+      for await (const row of this.#context.repository.list(task)) found.push(this.#toCheckpoint(row))
       return found
     })
+  }
+
+  /**
+   * The task's checkpoints by ascending sequence, then timestamp, read in pages. Holds no connection between them.
+   *
+   * @throws {@link InvalidArgumentError} | {@link SerializationError} | {@link UnavailableError}
+   */
+  async *iterate<T>(taskId: string): AsyncGenerator<Checkpoint<T>, void, undefined> {
+    const rows = this.#context.repository.list(this.#tasks.toStored(taskId))
+    for (;;) {
+      const { done, value } = await this.#context.operations.run('iterate', () => rows.next(), { repeatable: false })
+      if (done) return
+      yield this.#toCheckpoint<T>(value)
+    }
   }
 
   /**
@@ -94,7 +162,19 @@ export class Checkpoints implements CheckpointProvider {
   async cleanup(taskId: string, keepCount: number): Promise<void> {
     const task = this.#tasks.toStored(taskId)
     assertCount('keepCount', keepCount)
-    await this.#operations.run('cleanup', () => this.#repository.removeBeyond(task, keepCount))
+    await this.#context.operations.run('cleanup', () => this.#context.repository.removeBeyond(task, keepCount))
+  }
+
+  /**
+   * Deletes the task's checkpoints that were saved more than `age` milliseconds ago by the database's clock, but never
+   * the one to resume from.
+   *
+   * @throws {@link InvalidArgumentError} | {@link ContentionError} | {@link UnavailableError}
+   */
+  async cleanupOlderThan(taskId: string, age: number): Promise<void> {
+    const task = this.#tasks.toStored(taskId)
+    assertMilliseconds('age', age)
+    await this.#context.operations.run('cleanupOlderThan', () => this.#context.repository.removeOlder(task, age))
   }
 
   /**
@@ -104,18 +184,122 @@ export class Checkpoints implements CheckpointProvider {
    */
   async deleteAll(taskId: string): Promise<void> {
     const task = this.#tasks.toStored(taskId)
-    await this.#operations.run('deleteAll', () => this.#repository.removeBeyond(task, 0))
+    await this.#context.operations.run('deleteAll', () => this.#context.repository.removeBeyond(task, 0))
+  }
+
+  /**
+   * The tasks that have checkpoints, by ascending id, each with its latest progress.
+   *
+   * @param options - `prefix`: only tasks whose ids begin with it.
+   * @throws {@link InvalidArgumentError} | {@link UnavailableError}
+   */
+  async tasks({ prefix = '' }: { prefix?: string } = {}): Promise<TaskProgress[]> {
+    assertStorable('options.prefix', prefix, MAXIMUM_KEY_LENGTH)
+    const range = `${escapeLike(this.#tasks.start + prefix)}%`
+    return this.#context.operations.run('tasks', async () => {
+      const found: TaskProgress[] = []
+      for await (const row of this.#context.repository.listTasks(range)) found.push(this.#toProgress(row))
+      return found
+    })
+  }
+
+  /**
+   * The task's progress as it is saved, whichever process saves it; for a progress bar, say. Ends when the task's
+   * checkpoints have been deleted, as `run` does after success.
+   *
+   * @param options - `every`: milliseconds between two looks, 1,000 by default. `signal`: ends the watching.
+   * @throws {@link InvalidArgumentError} | {@link UnavailableError}, and the signal's reason.
+   */
+  async *watch(
+    taskId: string,
+    { every = 1_000, signal }: { every?: number; signal?: AbortSignal } = {},
+  ): AsyncGenerator<TaskProgress, void, undefined> {
+    const task = this.#tasks.toStored(taskId)
+    assertMilliseconds('options.every', every)
+    let seen: TaskRow | undefined
+    for (;;) {
+      signal?.throwIfAborted()
+      const row = await this.#context.operations.run('watch', () => this.#context.repository.findProgress(task))
+      if (row === undefined && seen !== undefined) return
+      if (row !== undefined && (row.sequence !== seen?.sequence || row.timestamp !== seen.timestamp)) {
+        seen = row
+        yield this.#toProgress(row)
+      }
+      await sleep(every, undefined, signal === undefined ? {} : { signal }).catch((error: unknown) => {
+        signal?.throwIfAborted()
+        throw error
+      })
+    }
+  }
+
+  /**
+   * Runs a task that can be resumed: takes the task's lease, hands the worker the latest checkpoint, and saves what the
+   * worker reports, each time only while the lease is held. After a crash the next call resumes from the last save.
+   *
+   * On success the checkpoints are deleted, unless `keep` is set. When the worker throws, they stay.
+   *
+   * @throws {@link ContentionError} when another process ran the task for all of `lock.wait`.
+   * @throws {@link LockLostError} when the lease was lost: another process may be at work.
+   * @throws {@link InvalidArgumentError} | {@link UnavailableError}, and whatever `worker` throws.
+   * @example
+   * ```ts
+   * await state.checkpoints.run<Position, void>('import', { lock: { ttl: 30_000 } }, async (task) => {
+   *   for (let row = task.resumed?.data.row ?? 0; row < rows.length; row += 100) {
+   *     await database.transaction(async (tx) => {
+   *       await tx.insert(flights).values(rows.slice(row, row + 100))
+   *       await task.save((100 * row) / rows.length, { row: row + 100 }, { tx })
+   *     })
+   *   }
+   * })
+   * ```
+   */
+  async run<T, Result>(
+    taskId: string,
+    options: RunOptions,
+    worker: (task: Task<T>) => Promise<Result>,
+  ): Promise<Result> {
+    const task = this.#tasks.toStored(taskId)
+    const { operations, repository, taskLocks } = this.#context
+    return runTask(taskId, options, worker, {
+      checkpoints: this,
+      locks: taskLocks,
+      deleteUpTo: (fence) => operations.run('run', () => repository.removeUpTo(task, fence)),
+    })
+  }
+
+  #toRow(checkpoint: Checkpoint<unknown>): CheckpointRow {
+    assertCount('sequence', checkpoint.sequence)
+    for (const name of ['timestamp', 'progress'] as const) assertFinite(name, checkpoint[name])
+    const { estimatedTimeRemaining } = checkpoint
+    if (estimatedTimeRemaining !== undefined) assertFinite('estimatedTimeRemaining', estimatedTimeRemaining)
+    return {
+      id: this.#ids.toStored(checkpoint.id),
+      taskId: this.#tasks.toStored(checkpoint.taskId),
+      sequence: checkpoint.sequence,
+      timestamp: checkpoint.timestamp,
+      progress: checkpoint.progress,
+      data: this.#context.codec.encode(checkpoint.data),
+      estimatedTimeRemaining: estimatedTimeRemaining ?? null,
+    }
   }
 
   #toCheckpoint<T>(row: CheckpointRow): Checkpoint<T> {
     return {
       id: this.#ids.fromStored(row.id),
-      taskId: this.#tasks.fromStored(row.taskId),
-      sequence: row.sequence,
-      timestamp: row.timestamp,
-      progress: row.progress,
-      data: jsonCodec.decode(row.data) as T,
-      ...(row.estimatedTimeRemaining !== null && { estimatedTimeRemaining: row.estimatedTimeRemaining }),
+      ...this.#toProgress(row),
+      data: this.#context.codec.decode(row.data) as T,
+    }
+  }
+
+  #toProgress(row: TaskRow): TaskProgress {
+    const { sequence, timestamp, progress, estimatedTimeRemaining } = row
+    const taskId = this.#tasks.fromStored(row.taskId)
+    return {
+      taskId,
+      sequence,
+      timestamp,
+      progress,
+      ...(estimatedTimeRemaining !== null && { estimatedTimeRemaining }),
     }
   }
 }
@@ -126,4 +310,9 @@ function assertFinite(name: string, value: number): void {
       `${name}: expected a finite number, got ${typeof value === 'number' ? value : typeof value}`,
     )
   }
+}
+
+function assertPositiveCount(name: string, value: number): void {
+  assertCount(name, value)
+  if (value === 0) throw new InvalidArgumentError(`${name}: expected 1 or more, got 0`)
 }

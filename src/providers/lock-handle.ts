@@ -1,7 +1,7 @@
 import type { LockHandle } from '../contracts.js'
-import { failureOf } from '../database/failures.js'
 import type { Operations } from '../database/operations.js'
-import { executorOf, type Transaction } from '../database/transaction.js'
+import type { Executor } from '../database/statement.js'
+import { runIn, type Transaction } from '../database/transaction.js'
 import { LockLostError } from '../errors.js'
 import { assertTimeToLive } from '../options.js'
 import type { LockRepository, Tenure } from '../repositories/lock-repository.js'
@@ -21,7 +21,8 @@ export class Lock implements LockHandle {
   readonly key: string
   readonly owner: string
   readonly fence: number
-  readonly #tenure: Tenure
+  /** @internal */
+  readonly tenure: Tenure
   readonly #context: LockContext
   #deadline: number
 
@@ -36,7 +37,7 @@ export class Lock implements LockHandle {
     this.key = key
     this.owner = owner
     this.fence = tenure.fence
-    this.#tenure = tenure
+    this.tenure = tenure
     this.#deadline = deadline
     this.#context = context
   }
@@ -48,7 +49,7 @@ export class Lock implements LockHandle {
   async release(): Promise<void> {
     this.#deadline = 0
     const { operations, repository, patience } = this.#context
-    await operations.run('release', () => repository.freeTenure(this.#tenure), { contention: patience })
+    await operations.run('release', () => repository.freeTenure(this.tenure), { contention: patience })
   }
 
   async extend(ttl: number): Promise<boolean> {
@@ -57,7 +58,7 @@ export class Lock implements LockHandle {
     const extend = async () => {
       // Measured before the request, so that this process never counts on more than it has.
       const deadline = performance.now() + ttl
-      const extended = await repository.prolongTenure(this.#tenure, ttl)
+      const extended = await repository.prolongTenure(this.tenure, ttl)
       this.#deadline = extended ? deadline : 0
       return extended
     }
@@ -66,7 +67,7 @@ export class Lock implements LockHandle {
 
   isValid(): Promise<boolean> {
     const { operations, repository } = this.#context
-    return operations.run('isValid', () => repository.isLive(this.#tenure))
+    return operations.run('isValid', () => repository.isLive(this.tenure))
   }
 
   /**
@@ -87,13 +88,9 @@ export class Lock implements LockHandle {
    * ```
    */
   async assertHeld(transaction: Transaction): Promise<void> {
-    let isHeld: boolean
-    try {
-      const executor = await executorOf(transaction, this.#context.timeout)
-      isHeld = await this.#context.repository.guard(executor, this.#tenure)
-    } catch (thrown) {
-      throw failureOf(thrown, 'assertHeld').error
-    }
+    const { repository, timeout } = this.#context
+    const guard = (executor: Executor) => repository.guard(executor, this.tenure)
+    const isHeld = await runIn(transaction, timeout, 'assertHeld', guard)
     if (isHeld) return
     const reason = this.remaining > 0 ? 'stolen' : 'expired'
     this.#deadline = 0

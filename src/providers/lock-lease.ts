@@ -1,4 +1,5 @@
 import type { Transaction } from '../database/transaction.js'
+import type { Tenure } from '../repositories/lock-repository.js'
 import type { Lock } from './lock-handle.js'
 import { keepAlive } from './lock-renewal.js'
 
@@ -58,6 +59,11 @@ export class Lease {
   /** The fencing token: larger than that of every earlier tenure. Give it to the resource that the lock protects. */
   get fence(): number {
     return this.#lock.fence
+  }
+
+  /** @internal */
+  get tenure(): Tenure {
+    return this.#lock.tenure
   }
 
   /** Milliseconds this process may still count on the lock without another renewal; 0 when it is lost. */

@@ -6,6 +6,7 @@ import {
   decodeText,
   encodeText,
   escapeLike,
+  type KeyKind,
   KeySpace,
   MAXIMUM_KEY_LENGTH,
   MAXIMUM_OWNER_LENGTH,
@@ -39,9 +40,9 @@ export class Locks implements LockProvider {
   readonly #cleaner: LockCleaner
 
   /** @internal */
-  constructor(context: LockContext, keyPrefix: string, defaultTtl: number) {
+  constructor(context: LockContext, keyPrefix: string, defaultTtl: number, kind: KeyKind = 'lock') {
     this.#context = context
-    this.#keys = new KeySpace(keyPrefix, 'lock')
+    this.#keys = new KeySpace(keyPrefix, kind)
     this.#defaultTtl = defaultTtl
     this.#cleaner = new LockCleaner(context.repository, context.operations)
   }

@@ -1,7 +1,9 @@
 import { and, asc, desc, eq, gt, or, type SQL, sql } from 'drizzle-orm'
 import { now } from '../database/clock.js'
-import { type Executor, listStatement, statement } from '../database/statement.js'
-import { checkpoints } from '../schema/index.js'
+import { decision } from '../database/dialect.js'
+import { command, type Executor, listStatement, statement } from '../database/statement.js'
+import { checkpoints, locks } from '../schema/index.js'
+import { isHeldBy, type Tenure } from './lock-repository.js'
 
 /** A stored checkpoint. */
 export interface CheckpointRow {
@@ -18,7 +20,20 @@ export interface CheckpointRow {
 const ROWS_PER_PAGE = 200
 const ROWS_PER_DELETION = 1_000
 
-// What `insertId` reports when the id belongs to another task.
+/** What became of a row: stored, refused because its id belongs to another task, or because the lock was lost. */
+export type Putting = 'stored' | 'other task' | 'lock lost'
+
+/** The latest row of a task, without its data. */
+export interface TaskRow {
+  readonly taskId: string
+  readonly sequence: number
+  readonly timestamp: number
+  readonly progress: number
+  readonly estimatedTimeRemaining: number | null
+}
+
+// What `insertId` reports.
+const STORED = 1
 const OTHER_TASK = 2
 
 const { id, taskId, sequence, timestamp, progress, data, estimatedTimeRemaining, fence } = checkpoints
@@ -30,31 +45,69 @@ const given = {
   progress: sql.placeholder('progress'),
   data: sql.placeholder('data'),
   estimatedTimeRemaining: sql.placeholder('estimatedTimeRemaining'),
+  after: sql.placeholder('after'),
+  range: sql.placeholder('range'),
+  age: sql.placeholder('age'),
 }
 const row = { id, taskId, sequence, timestamp, progress, data, estimatedTimeRemaining }
+const progressOfRow = { taskId, sequence, timestamp, progress, estimatedTimeRemaining }
 
 type CheckpointColumn = (typeof checkpoints)['_']['columns'][keyof (typeof checkpoints)['_']['columns']]
 
 /** The new value, unless the id is another task's. */
 const incoming = (column: CheckpointColumn): SQL => sql`if(${taskId} = values(${taskId}), values(${column}), ${column})`
 
-/** One upsert by primary key. Whose the id is gets reported through LAST_INSERT_ID(), which the driver shows as `insertId`. */
+// The first assignment finds out whose the id is; LAST_INSERT_ID() reports it, which the driver shows as `insertId`.
+const assignments = {
+  sequence: sql`if(${taskId} = values(${taskId}), values(${sequence}), ${sequence} + 0 * last_insert_id(${sql.raw(String(OTHER_TASK))}))`,
+  timestamp: incoming(timestamp),
+  progress: incoming(progress),
+  data: incoming(data),
+  estimatedTimeRemaining: incoming(estimatedTimeRemaining),
+  fence: incoming(fence),
+  createdAt: incoming(checkpoints.createdAt),
+}
+
+/** One upsert by primary key, which cannot deadlock and sends the data once. */
 const put = statement((database) =>
   database
     .insert(checkpoints)
-    .values({ ...given, fence: sql`0`, createdAt: now })
-    .onDuplicateKeyUpdate({
-      set: {
-        sequence: sql`if(${taskId} = values(${taskId}), values(${sequence}), ${sequence} + 0 * last_insert_id(${sql.raw(String(OTHER_TASK))}))`,
-        timestamp: incoming(timestamp),
-        progress: incoming(progress),
-        data: incoming(data),
-        estimatedTimeRemaining: incoming(estimatedTimeRemaining),
-        fence: incoming(fence),
-        createdAt: incoming(checkpoints.createdAt),
-      },
+    .values({
+      id: given.id,
+      taskId: given.taskId,
+      sequence: given.sequence,
+      timestamp: given.timestamp,
+      progress: given.progress,
+      data: given.data,
+      estimatedTimeRemaining: given.estimatedTimeRemaining,
+      fence: sql`0`,
+      createdAt: now,
     })
+    .onDuplicateKeyUpdate({ set: assignments })
     .prepare(),
+)
+
+/**
+ * The same, only while a lock is held, whose row stays locked until the statement ends: nobody can take the lock over
+ * between the check and the write, so no row with a smaller token follows one with a larger.
+ * Reports 0 when the lock is lost.
+ */
+const putUnderLock = command(
+  decision.insertWhile(
+    checkpoints,
+    sql`id, task_id, sequence, timestamp, progress, data, estimated_time_remaining, fence, created_at`,
+    sql`${given.id}, ${given.taskId}, ${given.sequence}, ${given.timestamp}, ${given.progress}, ${given.data},
+      ${given.estimatedTimeRemaining}, ${locks.fence} + 0 * last_insert_id(${sql.raw(String(STORED))}), ${now}`,
+    locks,
+    isHeldBy,
+    sql.join(
+      Object.entries(assignments).map(([name, value]) => {
+        const column = sql.identifier(checkpoints[name as keyof typeof assignments].name)
+        return sql`${column} = ${value}`
+      }),
+      sql`, `,
+    ),
+  ),
 )
 
 const find = statement((database) => database.select(row).from(checkpoints).where(eq(id, given.id)).prepare())
@@ -65,6 +118,16 @@ const isOfTask = eq(taskId, given.taskId)
 const findLatest = statement((database) =>
   database
     .select(row)
+    .from(checkpoints)
+    .where(isOfTask)
+    .orderBy(desc(sequence), desc(timestamp), desc(id))
+    .limit(1)
+    .prepare(),
+)
+
+const findProgress = statement((database) =>
+  database
+    .select(progressOfRow)
     .from(checkpoints)
     .where(isOfTask)
     .orderBy(desc(sequence), desc(timestamp), desc(id))
@@ -113,6 +176,51 @@ const idsBeyond = statement((database) =>
     .prepare(),
 )
 
+const idsOlder = statement((database) =>
+  database
+    .select({ id })
+    .from(checkpoints)
+    .where(
+      and(
+        isOfTask,
+        sql`${checkpoints.createdAt} < ${now} - interval ${given.age} * 1000 microsecond`,
+        sql`${sequence} < (select max(${sequence}) from ${checkpoints} where ${isOfTask})`,
+      ),
+    )
+    .limit(ROWS_PER_DELETION)
+    .prepare(),
+)
+
+const idsUpTo = statement((database) =>
+  database
+    .select({ id })
+    .from(checkpoints)
+    .where(and(isOfTask, sql`coalesce(${fence}, 0) <= ${sql.placeholder('heldFence')}`))
+    .limit(ROWS_PER_DELETION)
+    .prepare(),
+)
+
+/** The latest sequences come from a loose scan of the index, which skips from task to task. */
+const latestOfTasks = statement((database) => {
+  const latest = database
+    .select({
+      taskId: sql<string>`${taskId}`.as('latest_task_id'),
+      sequence: sql<number>`max(${sequence})`.as('latest_sequence'),
+    })
+    .from(checkpoints)
+    .where(and(gt(taskId, given.after), sql`${taskId} like ${given.range} escape '|'`))
+    .groupBy(taskId)
+    .orderBy(asc(taskId))
+    .limit(ROWS_PER_PAGE)
+    .as('latest')
+  return database
+    .select(progressOfRow)
+    .from(checkpoints)
+    .innerJoin(latest, and(eq(taskId, latest.taskId), eq(sequence, latest.sequence)))
+    .orderBy(asc(taskId), asc(timestamp), asc(id))
+    .prepare()
+})
+
 const removeAll = listStatement((ids) => sql`delete from ${checkpoints} where ${id} in ${ids}`)
 
 /** The rows of `go_goscope_checkpoints`. Ids and task ids come in their stored form. */
@@ -123,10 +231,20 @@ export class CheckpointRepository {
     this.#executor = executor
   }
 
-  /** Inserts or overwrites the row. `false` when the id belongs to another task; nothing is changed then. */
-  async put(row: CheckpointRow): Promise<boolean> {
-    const [{ insertId }] = await put(this.#executor, { ...row })
-    return insertId !== OTHER_TASK
+  /**
+   * Inserts or overwrites the row, unless its id belongs to another task.
+   *
+   * @param tenure - Do so only while this lock is held, and note its token.
+   * @param executor - That of the caller's transaction, if there is one.
+   */
+  async put(row: CheckpointRow, tenure?: Tenure, executor: Executor = this.#executor): Promise<Putting> {
+    if (tenure === undefined) {
+      const [{ insertId }] = await put(executor, { ...row })
+      return insertId === OTHER_TASK ? 'other task' : 'stored'
+    }
+    const values = { ...row, key: tenure.key, owner: tenure.owner, heldFence: tenure.fence }
+    const { insertId } = await putUnderLock(executor, values)
+    return insertId === OTHER_TASK ? 'other task' : insertId === STORED ? 'stored' : 'lock lost'
   }
 
   /** The row of this id, or `undefined`. */
@@ -141,6 +259,12 @@ export class CheckpointRepository {
     return row
   }
 
+  /** The task's latest row without its data, or `undefined`. */
+  async findProgress(taskId: string): Promise<TaskRow | undefined> {
+    const [row] = await findProgress(this.#executor, { taskId })
+    return row
+  }
+
   /** The task's rows by ascending sequence, then timestamp. */
   async *list(taskId: string): AsyncGenerator<CheckpointRow, void, undefined> {
     let rows: CheckpointRow[] = await listFirst(this.#executor, { taskId })
@@ -152,17 +276,45 @@ export class CheckpointRepository {
     }
   }
 
-  /** Deletes all of the task's rows but the latest `kept`. */
-  async removeBeyond(taskId: string, kept: number): Promise<void> {
-    for (;;) {
-      // A string, because drivers send numbers as DOUBLE, which MySQL refuses here.
-      const rows = await idsBeyond(this.#executor, { taskId, kept: String(kept) })
-      if (rows.length === 0) return
-      await removeAll(
-        this.#executor,
-        rows.map((row) => row.id),
-      )
-      if (rows.length < ROWS_PER_DELETION) return
+  /**
+   * Deletes all of the task's rows but the latest `kept`.
+   *
+   * @param executor - That of the caller's transaction, if there is one.
+   */
+  async removeBeyond(taskId: string, kept: number, executor: Executor = this.#executor): Promise<void> {
+    // A string, because drivers send numbers as DOUBLE, which MySQL refuses here.
+    await removeInBatches(executor, () => idsBeyond(executor, { taskId, kept: String(kept) }))
+  }
+
+  /** Deletes the task's rows whose token is at most `fence`. */
+  async removeUpTo(taskId: string, fence: number): Promise<void> {
+    await removeInBatches(this.#executor, () => idsUpTo(this.#executor, { taskId, heldFence: fence }))
+  }
+
+  /** Deletes the task's rows that were saved longer than `age` ago, but for the latest row. */
+  async removeOlder(taskId: string, age: number): Promise<void> {
+    await removeInBatches(this.#executor, () => idsOlder(this.#executor, { taskId, age }))
+  }
+
+  /** The latest row of each task whose id fits a LIKE pattern with the escape character `|`, by ascending task id. */
+  async *listTasks(range: string): AsyncGenerator<TaskRow, void, undefined> {
+    for (let after = ''; ; ) {
+      const rows = await latestOfTasks(this.#executor, { after, range })
+      for (const [index, row] of rows.entries()) {
+        // Rows of the same task and sequence come by ascending timestamp; the last one counts.
+        if (rows[index + 1]?.taskId !== row.taskId) yield row
+      }
+      const last = rows.at(-1)
+      if (last === undefined) return
+      after = last.taskId
     }
+  }
+}
+
+async function removeInBatches(executor: Executor, find: () => Promise<{ id: string }[]>): Promise<void> {
+  for (;;) {
+    const ids = (await find()).map((row) => row.id)
+    if (ids.length > 0) await removeAll(executor, ids)
+    if (ids.length < ROWS_PER_DELETION) return
   }
 }

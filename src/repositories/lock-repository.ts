@@ -44,6 +44,9 @@ const isLive = gt(expiresAt, now)
 const isOfOwner = sql`${eq(key, given.key)} and ${eq(owner, given.owner)}`
 const isTenure = sql`${isOfOwner} and ${eq(fence, given.fence)}`
 
+/** For other tables' writes under a lock; the token's placeholder is `heldFence`. */
+export const isHeldBy: SQL = sql`${isOfOwner} and ${fence} = ${sql.placeholder('heldFence')} and ${isLive}`
+
 const isFree = sql`(${owner} is null or ${expiresAt} <= ${now})`
 const isGranted = sql`last_insert_id() >= ${sql.raw(String(LEAST_FENCE))}`
 const remaining = sql`greatest(timestampdiff(microsecond, ${now}, ${expiresAt}), 1)`
