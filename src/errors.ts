@@ -1,6 +1,8 @@
 /** What an error is about; stable across versions, fit for `switch`. */
 export type ErrorCode =
   | 'CONTENTION'
+  | 'IDEMPOTENCY_MISMATCH'
+  | 'IN_PROGRESS'
   | 'INVALID_ARGUMENT'
   | 'LOCK_LOST'
   | 'NOT_CONNECTED'
@@ -145,5 +147,21 @@ export class LockLostError extends PersistenceError {
   constructor(reason: LockLossReason, message: string, details: ErrorDetails = {}) {
     super('LOCK_LOST', false, message, details)
     this.reason = reason
+  }
+}
+
+/** Another caller runs the operation and had not finished when the time to wait was up. */
+export class InProgressError extends PersistenceError {
+  static override readonly [brand] = 'IN_PROGRESS'
+  constructor(message: string, details: ErrorDetails = {}) {
+    super('IN_PROGRESS', true, message, details)
+  }
+}
+
+/** The key was used before, for a request with another fingerprint. */
+export class IdempotencyMismatchError extends PersistenceError {
+  static override readonly [brand] = 'IDEMPOTENCY_MISMATCH'
+  constructor(message: string, details: ErrorDetails = {}) {
+    super('IDEMPOTENCY_MISMATCH', false, message, details)
   }
 }

@@ -21,6 +21,8 @@ export {
   ContentionError,
   type ErrorCode,
   type ErrorDetails,
+  IdempotencyMismatchError,
+  InProgressError,
   InvalidArgumentError,
   type LockLossReason,
   LockLostError,
@@ -32,10 +34,12 @@ export {
   UnavailableError,
 } from './errors.js'
 export type { AdapterOptions, MySQLAdapterOptions, RetryOptions, ValueOptions } from './options.js'
-export type { Cache } from './providers/cache-provider.js'
+export type { GetOrSetOptions } from './providers/cache-loader.js'
+export type { Cache, CacheStats } from './providers/cache-provider.js'
 export type { Checkpoints, SaveOptions, TaskProgress } from './providers/checkpoint-provider.js'
 export type { RunOptions, Task } from './providers/checkpoint-task.js'
 export type { Circuits } from './providers/circuit-provider.js'
+export type { ExecuteOptions } from './providers/idempotency-execution.js'
 export type { Idempotency } from './providers/idempotency-provider.js'
 export type { Lock } from './providers/lock-handle.js'
 export type { Lease, LeaseOptions } from './providers/lock-lease.js'

@@ -5,14 +5,17 @@ import { Operations } from '../database/operations.js'
 import { type Database, openPool } from '../database/pool.js'
 import { setUp } from '../database/setup.js'
 import { Executor } from '../database/statement.js'
+import type { KeyKind } from '../keys.js'
 import { type MySQLAdapterOptions, type ResolvedOptions, resolveOptions } from '../options.js'
+import { Locks } from '../providers/lock-provider.js'
+import { LockRepository } from '../repositories/lock-repository.js'
 
 /** What all adapters have in common: the way to the database, and its beginning and end. */
 export abstract class Adapter implements PersistenceAdapter {
   protected readonly options: ResolvedOptions
   protected readonly operations: Operations
   protected readonly executor: Executor
-  readonly #client: PoolClient
+  protected readonly client: PoolClient
   readonly #pool: Pool
   readonly #endsPool: boolean
   #connecting: Promise<void> | undefined
@@ -28,9 +31,9 @@ export abstract class Adapter implements PersistenceAdapter {
     const { pool, isOwn } = openPool(database)
     this.#pool = pool
     this.#endsPool = isOwn || this.options.endPool
-    this.#client = new PoolClient(pool, this.options.timeout)
+    this.client = new PoolClient(pool, this.options.timeout)
     this.operations = new Operations(this.options.retry)
-    this.executor = new Executor(this.#client)
+    this.executor = new Executor(this.client)
   }
 
   /**
@@ -44,7 +47,7 @@ export abstract class Adapter implements PersistenceAdapter {
    */
   async connect(): Promise<void> {
     this.#connecting ??= this.operations
-      .run('connect', () => setUp(this.#client, this.options.createTables, this.options.keyPrefix))
+      .run('connect', () => setUp(this.client, this.options.createTables, this.options.keyPrefix))
       .then(() => {
         this.#isConnected = this.#disconnecting === undefined
       })
@@ -67,6 +70,13 @@ export abstract class Adapter implements PersistenceAdapter {
   /** `true` between a successful `connect()` and `disconnect()`. */
   isConnected(): boolean {
     return this.#isConnected
+  }
+
+  /** The locks of one kind: the kinds do not see each other's. */
+  protected locksOf(kind: KeyKind): Locks {
+    const { keyPrefix, defaultLockTTL, timeout, lockPatience: patience } = this.options
+    const context = { repository: new LockRepository(this.executor), operations: this.operations, timeout, patience }
+    return new Locks(context, keyPrefix, defaultLockTTL, kind)
   }
 
   async #end(): Promise<void> {

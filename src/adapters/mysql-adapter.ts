@@ -12,11 +12,10 @@ import { Cache } from '../providers/cache-provider.js'
 import { Checkpoints, type SaveOptions } from '../providers/checkpoint-provider.js'
 import { Circuits } from '../providers/circuit-provider.js'
 import type { Lock } from '../providers/lock-handle.js'
-import { Locks } from '../providers/lock-provider.js'
+import type { Locks } from '../providers/lock-provider.js'
 import { CacheRepository } from '../repositories/cache-repository.js'
 import { CheckpointRepository } from '../repositories/checkpoint-repository.js'
 import { CircuitRepository } from '../repositories/circuit-repository.js'
-import { LockRepository } from '../repositories/lock-repository.js'
 import { Adapter, adapterOptions, valueOptions } from './adapter.js'
 
 /**
@@ -48,14 +47,14 @@ export class MySQLAdapter
    */
   constructor(database: Database, options: MySQLAdapterOptions = {}) {
     super(database, options, [...adapterOptions, ...valueOptions, 'defaultLockTTL', 'lockPatience'])
-    const { keyPrefix, defaultLockTTL, timeout, codec, lockPatience: patience } = this.options
     const { executor, operations } = this
-    const lockContext = { repository: new LockRepository(executor), operations, timeout, patience }
-    this.locks = new Locks(lockContext, keyPrefix, defaultLockTTL)
+    const { keyPrefix, timeout, codec } = this.options
+    this.locks = this.locksOf('lock')
     this.circuits = new Circuits(new CircuitRepository(executor), operations, keyPrefix)
-    this.cache = new Cache(new CacheRepository(executor), operations, keyPrefix, codec)
-    const taskLocks = new Locks(lockContext, keyPrefix, defaultLockTTL, 'task')
+    const cacheContext = { repository: new CacheRepository(executor), operations, locks: this.locksOf('cache') }
+    this.cache = new Cache(cacheContext, keyPrefix, codec)
     const repository = new CheckpointRepository(executor)
+    const taskLocks = this.locksOf('task')
     this.checkpoints = new Checkpoints({ repository, operations, codec, timeout, taskLocks }, keyPrefix)
   }
 

@@ -26,7 +26,8 @@ export class MySQLCacheAdapter extends Adapter implements CacheProvider {
   constructor(database: Database, options: AdapterOptions & ValueOptions = {}) {
     super(database, options, [...adapterOptions, ...valueOptions])
     const { keyPrefix, codec } = this.options
-    this.cache = new Cache(new CacheRepository(this.executor), this.operations, keyPrefix, codec)
+    const repository = new CacheRepository(this.executor)
+    this.cache = new Cache({ repository, operations: this.operations, locks: this.locksOf('cache') }, keyPrefix, codec)
   }
 
   /** See {@link Cache.get}. */

@@ -26,7 +26,11 @@ export class MySQLIdempotencyAdapter extends Adapter implements IdempotencyProvi
    */
   constructor(database: Database, options: AdapterOptions = {}) {
     super(database, options, adapterOptions)
-    this.idempotency = new Idempotency(new CacheRepository(this.executor), this.operations, this.options.keyPrefix)
+    const { client, operations } = this
+    const { keyPrefix, timeout } = this.options
+    const repository = new CacheRepository(this.executor)
+    const locks = this.locksOf('idempotency')
+    this.idempotency = new Idempotency({ repository, operations, locks, client, timeout }, keyPrefix)
   }
 
   /** See {@link Idempotency.get}. */
@@ -42,5 +46,10 @@ export class MySQLIdempotencyAdapter extends Adapter implements IdempotencyProvi
   /** See {@link Idempotency.delete}. */
   delete(key: string): Promise<void> {
     return this.idempotency.delete(key)
+  }
+
+  /** See {@link Idempotency.execute}. */
+  get execute(): Idempotency['execute'] {
+    return this.idempotency.execute.bind(this.idempotency)
   }
 }

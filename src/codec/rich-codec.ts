@@ -2,7 +2,7 @@ import SuperJSON from 'superjson'
 import { SerializationError } from '../errors.js'
 import type { Codec } from './codec.js'
 
-const serializer = new SuperJSON()
+export const serializer = new SuperJSON()
 // Not the stack: it tells paths of the machine, and is of no use on another one.
 serializer.allowErrorProps('cause', 'code')
 
@@ -26,7 +26,8 @@ export const richCodec: Codec = {
   },
 }
 
-function refuseFunctions(value: unknown, path: string, seen: Set<object>): void {
+/** Refuses what has no form as text. */
+export function refuseFunctions(value: unknown, path: string, seen: Set<object>): void {
   if (typeof value === 'function' || typeof value === 'symbol') {
     throw new SerializationError(`${path}: expected a value that can be stored, got a ${typeof value}`)
   }

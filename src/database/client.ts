@@ -61,6 +61,28 @@ export class PoolClient implements StatementClient {
     }
   }
 
+  /**
+   * Runs `work` in a transaction: commits when it returns, rolls back when it throws. Repeats nothing.
+   *
+   * @throws what `work` throws, or the failure of the commit; a rollback that fails as well is not worth mentioning,
+   *   since the server rolls back when the connection closes.
+   */
+  async transact<T>(work: (connection: PoolConnection) => Promise<T>): Promise<T> {
+    const connection = await lease(this.#pool, this.#timeout)
+    const send = (sql: string) => answerOf(connection, this.#timeout, (done) => connection.query(sql, done))
+    try {
+      await send('start transaction')
+      const result = await work(connection)
+      await send('commit')
+      return result
+    } catch (error) {
+      await send('rollback').catch(() => connection.destroy())
+      throw error
+    } finally {
+      connection.release()
+    }
+  }
+
   /** Lends one connection for work that changes its session. It is closed afterwards, never pooled again. */
   async withConnection<T>(timeout: number, work: (client: ConnectionClient) => Promise<T>): Promise<T> {
     const connection = await lease(this.#pool, this.#timeout)

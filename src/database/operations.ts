@@ -37,10 +37,15 @@ export class Operations {
     work: () => Promise<T>,
     { repeatable = true, contention = this.#budgets.contention }: Repetition = {},
   ): Promise<T> {
+    return this.once(operation, () => withRetry(operation, repeatable, { ...this.#budgets, contention }, work))
+  }
+
+  /** Like {@link run}, but repeats nothing, and throws whatever `work` throws. */
+  async once<T>(operation: string, work: () => Promise<T>): Promise<T> {
     if (this.#closed) throw new NotConnectedError('the adapter was disconnected: create a new one', { operation })
     this.#running++
     try {
-      return await withRetry(operation, repeatable, { ...this.#budgets, contention }, work)
+      return await work()
     } finally {
       if (--this.#running === 0) this.#idle?.()
     }

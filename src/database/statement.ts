@@ -73,28 +73,35 @@ export const command: (fragment: SQL | Dialects) => Statement<ResultSetHeader> =
 // Few sizes keep the number of prepared statements small; a list is padded with its last item.
 const listSizes = [1, 10, 100, 1_000]
 
-/**
- * A write whose `sql` holds a list of up to 1,000 parameters, as in `key in ${list}`.
- * Repeating an item must not change what the statement does.
- */
-export function listStatement(
-  build: (list: SQL) => SQL | Dialects,
-): (executor: Executor, items: readonly string[], others?: Record<string, unknown>) => Promise<ResultSetHeader> {
-  const sized = new Map<number, Statement<ResultSetHeader>>()
+/** A statement whose `sql` holds a list of 1 to 1,000 parameters. */
+type ListStatement<Result> = (
+  executor: Executor,
+  items: readonly string[],
+  others?: Record<string, unknown>,
+) => Promise<Result>
+
+function compileList<Result>(build: (list: SQL) => SQL | Dialects): ListStatement<Result> {
+  const sized = new Map<number, Statement<Result>>()
   return (executor, items, others = {}) => {
     const size = listSizes.find((candidate) => candidate >= items.length)
     if (size === undefined || items.length === 0) throw new RangeError(`expected 1 to 1,000 items, got ${items.length}`)
-    let write = sized.get(size)
-    if (write === undefined) {
+    let sizedStatement = sized.get(size)
+    if (sizedStatement === undefined) {
       const placeholders = Array.from({ length: size }, (_, index) => sql`${sql.placeholder(String(index))}`)
-      write = command(build(sql`(${sql.join(placeholders, sql`, `)})`))
-      sized.set(size, write)
+      sizedStatement = compile(build(sql`(${sql.join(placeholders, sql`, `)})`))
+      sized.set(size, sizedStatement)
     }
     const values: Record<string, unknown> = { ...others }
     for (let index = 0; index < size; index++) values[index] = items[Math.min(index, items.length - 1)]
-    return write(executor, values)
+    return sizedStatement(executor, values)
   }
 }
+
+/** A write with a list, as in `key in ${list}`. Repeating an item must not change what it does. */
+export const listStatement: (build: (list: SQL) => SQL | Dialects) => ListStatement<ResultSetHeader> = compileList
+
+/** A read with a list; resolves to the rows, with the columns named in the statement. */
+export const listQuery: <Row>(build: (list: SQL) => SQL) => ListStatement<(Row & RowDataPacket)[]> = compileList
 
 /** A read in `sql`; resolves to the rows, with the columns named in the statement. */
 export const query: <Row>(fragment: SQL) => Statement<(Row & RowDataPacket)[]> = compile

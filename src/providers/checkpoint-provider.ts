@@ -12,6 +12,7 @@ import { type RunOptions, runTask, type Task } from './checkpoint-task.js'
 import type { Lock } from './lock-handle.js'
 import type { Lease } from './lock-lease.js'
 import type { Locks } from './lock-provider.js'
+import { readPages } from './paging.js'
 
 /** How a checkpoint is saved. */
 export interface SaveOptions {
@@ -131,12 +132,9 @@ export class Checkpoints implements CheckpointProvider {
    * @throws {@link InvalidArgumentError} | {@link SerializationError} | {@link UnavailableError}
    */
   async list(taskId: string): Promise<Checkpoint<unknown>[]> {
-    const task = this.#tasks.toStored(taskId)
-    return this.#context.operations.run('list', async () => {
-      const found: Checkpoint<unknown>[] = []
-      for await (const row of this.#context.repository.list(task)) found.push(this.#toCheckpoint(row))
-      return found
-    })
+    const found: Checkpoint<unknown>[] = []
+    for await (const checkpoint of this.#read('list', taskId)) found.push(checkpoint)
+    return found
   }
 
   /**
@@ -144,13 +142,8 @@ export class Checkpoints implements CheckpointProvider {
    *
    * @throws {@link InvalidArgumentError} | {@link SerializationError} | {@link UnavailableError}
    */
-  async *iterate<T>(taskId: string): AsyncGenerator<Checkpoint<T>, void, undefined> {
-    const rows = this.#context.repository.list(this.#tasks.toStored(taskId))
-    for (;;) {
-      const { done, value } = await this.#context.operations.run('iterate', () => rows.next(), { repeatable: false })
-      if (done) return
-      yield this.#toCheckpoint<T>(value)
-    }
+  iterate<T>(taskId: string): AsyncGenerator<Checkpoint<T>, void, undefined> {
+    return this.#read('iterate', taskId)
   }
 
   /**
@@ -196,11 +189,11 @@ export class Checkpoints implements CheckpointProvider {
   async tasks({ prefix = '' }: { prefix?: string } = {}): Promise<TaskProgress[]> {
     assertStorable('options.prefix', prefix, MAXIMUM_KEY_LENGTH)
     const range = `${escapeLike(this.#tasks.start + prefix)}%`
-    return this.#context.operations.run('tasks', async () => {
-      const found: TaskProgress[] = []
-      for await (const row of this.#context.repository.listTasks(range)) found.push(this.#toProgress(row))
-      return found
-    })
+    const { operations, repository } = this.#context
+    const found: TaskProgress[] = []
+    const rows = readPages(operations, 'tasks', (after?: string) => repository.listTasks(range, after))
+    for await (const row of rows) found.push(this.#toProgress(row))
+    return found
   }
 
   /**
@@ -265,6 +258,13 @@ export class Checkpoints implements CheckpointProvider {
       locks: taskLocks,
       deleteUpTo: (fence) => operations.run('run', () => repository.removeUpTo(task, fence)),
     })
+  }
+
+  async *#read<T>(operation: string, taskId: string): AsyncGenerator<Checkpoint<T>, void, undefined> {
+    const { operations, repository } = this.#context
+    const task = this.#tasks.toStored(taskId)
+    const rows = readPages(operations, operation, (after?: CheckpointRow) => repository.list(task, after))
+    for await (const row of rows) yield this.#toCheckpoint<T>(row)
   }
 
   #toRow(checkpoint: Checkpoint<unknown>): CheckpointRow {

@@ -17,6 +17,7 @@ import { LockCleaner } from './lock-cleaner.js'
 import { Lock, type LockContext } from './lock-handle.js'
 import { Lease, type LeaseOptions } from './lock-lease.js'
 import { type Try, waitFor } from './lock-waiter.js'
+import { readPages } from './paging.js'
 
 /** A lock that somebody holds, as the database tells it. Times are milliseconds since 1970 by its clock. */
 export interface HeldLock {
@@ -170,12 +171,11 @@ export class Locks implements LockProvider {
     const storedKey = this.#keys.toStored(key)
     assertTimeToLive(ttl)
     assertMilliseconds('options.wait', wait)
-    const lock = await waitFor(
-      wait,
-      signal,
-      () => this.#remaining(storedKey, encodeOwner(owner)),
-      () => this.#try(key, ttl, owner),
-    )
+    const lock = await waitFor(wait, signal, async (tries) => {
+      // The first try goes straight for it; the later ones read first, which takes no lock.
+      const held = tries === 0 ? 0 : await this.#remaining(storedKey, encodeOwner(owner))
+      return held > 0 ? { remaining: held } : this.#try(key, ttl, owner)
+    })
     if (lock === null) {
       throw new ContentionError(`somebody else held the lock for ${wait} ms: try again later, or wait longer`, {
         operation: 'lease',
@@ -204,21 +204,31 @@ export class Locks implements LockProvider {
   async list({ prefix = '' }: { prefix?: string } = {}): Promise<HeldLock[]> {
     assertStorable('options.prefix', prefix, MAXIMUM_KEY_LENGTH)
     const range = `${escapeLike(this.#keys.start + prefix)}%`
-    return this.#context.operations.run('list', async () => {
-      const held: HeldLock[] = []
-      for await (const row of this.#context.repository.list(range)) held.push(this.#toHeldLock(row))
-      return held
-    })
+    const { operations, repository } = this.#context
+    const held: HeldLock[] = []
+    const rows = readPages(operations, 'list', (after?: string) => repository.list(range, after))
+    for await (const row of rows) held.push(this.#toHeldLock(row))
+    return held
   }
 
-  async #try(key: string, ttl: number, owner: string): Promise<Try<Lock>> {
+  /**
+   * Takes the lock if there was no tenure since the one with the token `seenFence`, and keeps it alive.
+   *
+   * @internal
+   */
+  async leaseUnchanged(key: string, ttl: number, seenFence: number): Promise<Try<Lease>> {
+    const outcome = await this.#try(key, ttl, randomUUID(), seenFence)
+    return 'taken' in outcome ? { taken: new Lease(outcome.taken, ttl, true) } : outcome
+  }
+
+  async #try(key: string, ttl: number, owner: string, seenFence?: number): Promise<Try<Lock>> {
     const storedKey = this.#keys.toStored(key)
     const storedOwner = encodeOwner(owner)
     assertTimeToLive(ttl)
     const take = async (): Promise<Try<Lock>> => {
       // Measured before the request: the lock cannot expire earlier than this tells.
       const deadline = performance.now() + ttl
-      const taking = await this.#context.repository.takeIfFree(storedKey, storedOwner, ttl)
+      const taking = await this.#context.repository.takeIfFree(storedKey, storedOwner, ttl, seenFence)
       if (!taking.granted) return taking
       const tenure = { key: storedKey, owner: storedOwner, fence: taking.fence }
       return { taken: new Lock(key, owner, tenure, deadline, this.#context) }

@@ -13,27 +13,23 @@ const LONGEST_PAUSE = 250
  * There is no queue: whoever tries first after the release gets it.
  *
  * @param wait - Milliseconds.
- * @param look - Reads how long the holder still has it, without disturbing anybody.
- * @param take - Tries to take it.
+ * @param attempt - Tries to take it. Gets the number of tries before.
  * @returns What was taken, or `null` when the time was up.
  * @throws the signal's reason.
  */
 export async function waitFor<T>(
   wait: number,
   signal: AbortSignal | undefined,
-  look: () => Promise<number>,
-  take: () => Promise<Try<T>>,
+  attempt: (tries: number) => Promise<Try<T>>,
 ): Promise<T | null> {
   const deadline = performance.now() + wait
-  for (let attempt = 0; ; attempt++) {
+  for (let tries = 0; ; tries++) {
     signal?.throwIfAborted()
-    // The first try goes straight for it; the later ones read first, which takes no lock.
-    const held = attempt === 0 ? 0 : await look()
-    const outcome = held > 0 ? { remaining: held } : await take()
+    const outcome = await attempt(tries)
     if ('taken' in outcome) return outcome.taken
     const left = deadline - performance.now()
     if (left <= 0) return null
-    const growing = Math.min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** Math.min(attempt, 10))
+    const growing = Math.min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** Math.min(tries, 10))
     const jittered = growing * (0.5 + Math.random() / 2)
     const untilExpiry = outcome.remaining > 0 ? outcome.remaining + 1 : SHORTEST_PAUSE
     await pause(Math.min(jittered, untilExpiry, left), signal)

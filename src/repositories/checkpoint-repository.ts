@@ -4,6 +4,7 @@ import { decision } from '../database/dialect.js'
 import { command, type Executor, listStatement, statement } from '../database/statement.js'
 import { checkpoints, locks } from '../schema/index.js'
 import { isHeldBy, type Tenure } from './lock-repository.js'
+import { type Page, pageOf } from './page.js'
 
 /** A stored checkpoint. */
 export interface CheckpointRow {
@@ -266,14 +267,11 @@ export class CheckpointRepository {
   }
 
   /** The task's rows by ascending sequence, then timestamp. */
-  async *list(taskId: string): AsyncGenerator<CheckpointRow, void, undefined> {
-    let rows: CheckpointRow[] = await listFirst(this.#executor, { taskId })
-    for (;;) {
-      yield* rows
-      const last = rows.at(-1)
-      if (last === undefined || rows.length < ROWS_PER_PAGE) return
-      rows = await listAfter(this.#executor, { ...last })
-    }
+  async list(taskId: string, after?: CheckpointRow): Promise<Page<CheckpointRow, CheckpointRow>> {
+    const rows = await (after === undefined
+      ? listFirst(this.#executor, { taskId })
+      : listAfter(this.#executor, { ...after }))
+    return pageOf(rows, ROWS_PER_PAGE, (last) => last)
   }
 
   /**
@@ -297,17 +295,11 @@ export class CheckpointRepository {
   }
 
   /** The latest row of each task whose id fits a LIKE pattern with the escape character `|`, by ascending task id. */
-  async *listTasks(range: string): AsyncGenerator<TaskRow, void, undefined> {
-    for (let after = ''; ; ) {
-      const rows = await latestOfTasks(this.#executor, { after, range })
-      for (const [index, row] of rows.entries()) {
-        // Rows of the same task and sequence come by ascending timestamp; the last one counts.
-        if (rows[index + 1]?.taskId !== row.taskId) yield row
-      }
-      const last = rows.at(-1)
-      if (last === undefined) return
-      after = last.taskId
-    }
+  async listTasks(range: string, after = ''): Promise<Page<TaskRow, string>> {
+    const found = await latestOfTasks(this.#executor, { after, range })
+    // Rows of the same task and sequence come by ascending timestamp; the last one counts.
+    const rows = found.filter((row, index) => found[index + 1]?.taskId !== row.taskId)
+    return pageOf(rows, ROWS_PER_PAGE, ({ taskId }) => taskId)
   }
 }
 

@@ -3,6 +3,7 @@ import { after, now, nowMicroseconds, toMilliseconds } from '../database/clock.j
 import { decision } from '../database/dialect.js'
 import { command, type Executor, listStatement, query, statement } from '../database/statement.js'
 import { locks } from '../schema/index.js'
+import { type Page, pageOf } from './page.js'
 
 /** What {@link LockRepository.takeIfFree} decided; `remaining` is the time the holder has left. */
 export type Taking =
@@ -39,6 +40,7 @@ const given = {
   after: sql.placeholder('after'),
   range: sql.placeholder('range'),
   retention: sql.placeholder('retention'),
+  seenFence: sql.placeholder('seenFence'),
 }
 const isLive = gt(expiresAt, now)
 const isOfOwner = sql`${eq(key, given.key)} and ${eq(owner, given.owner)}`
@@ -63,24 +65,28 @@ const remaining = sql`greatest(timestampdiff(microsecond, ${now}, ${expiresAt}),
  * - 0: a trigger on the table hid the verdict.
  *
  */
-const take = command(
-  decision.upsert(
-    locks,
-    sql`fence, \`key\`, owner, acquired_at, expires_at`,
-    sql`last_insert_id(${nowMicroseconds}), ${given.key}, ${given.owner}, ${now}, ${after(given.ttl)}`,
-    key,
-    given.key,
-    sql`
+const takeWhen = (mayTake: SQL) =>
+  command(
+    decision.upsert(
+      locks,
+      sql`fence, \`key\`, owner, acquired_at, expires_at`,
+      sql`last_insert_id(${nowMicroseconds}), ${given.key}, ${given.owner}, ${now}, ${after(given.ttl)}`,
+      key,
+      given.key,
+      sql`
       fence = case
-        when ${isFree} then last_insert_id(greatest(${fence} + 1, ${nowMicroseconds}))
+        when ${mayTake} then last_insert_id(greatest(${fence} + 1, ${nowMicroseconds}))
         when ${owner} = ${given.owner} then last_insert_id(${fence})
         else ${fence} + 0 * last_insert_id(${remaining})
       end,
       acquired_at = if(${isGranted}, '1970-01-01' + interval last_insert_id() microsecond, ${acquiredAt}),
       expires_at = if(${isGranted}, ${after(given.ttl)}, ${expiresAt}),
       owner = if(${isGranted}, ${given.owner}, ${owner})`,
-  ),
-)
+    ),
+  )
+
+const take = takeWhen(isFree)
+const takeUnchanged = takeWhen(sql`(${isFree} and ${fence} = ${given.seenFence})`)
 
 /**
  * Changes the one row that fits. The answer is `insertId`, the row's token or 0 when none fits:
@@ -168,9 +174,15 @@ export class LockRepository {
     this.#executor = executor
   }
 
-  /** Takes the lock for `ttl` if its row is absent, freed, expired or the same owner's. */
-  async takeIfFree(key: string, owner: string, ttl: number): Promise<Taking> {
-    const { insertId } = await take(this.#executor, { key, owner, ttl })
+  /**
+   * Takes the lock for `ttl` if its row is absent, freed, expired or the same owner's.
+   *
+   * @param seenFence - Only if there was no tenure since this one.
+   */
+  async takeIfFree(key: string, owner: string, ttl: number, seenFence?: number): Promise<Taking> {
+    const { insertId } = await (seenFence === undefined
+      ? take(this.#executor, { key, owner, ttl })
+      : takeUnchanged(this.#executor, { key, owner, ttl, seenFence }))
     if (insertId >= LEAST_FENCE) return { granted: true, fence: insertId }
     if (insertId > 0) return { granted: false, remaining: insertId / 1000 }
     const [row] = await findOfOwner(this.#executor, { key, owner })
@@ -218,14 +230,9 @@ export class LockRepository {
   }
 
   /** The live tenures whose keys fit a LIKE pattern with the escape character `|`, by ascending key. */
-  async *list(range: string): AsyncGenerator<HeldLockRow, void, undefined> {
-    for (let after = ''; ; ) {
-      const rows = (await list(this.#executor, { after, range })) as HeldLockRow[]
-      yield* rows
-      const last = rows.at(-1)
-      if (last === undefined || rows.length < ROWS_PER_PAGE) return
-      after = last.key
-    }
+  async list(range: string, after = ''): Promise<Page<HeldLockRow, string>> {
+    const rows = (await list(this.#executor, { after, range })) as HeldLockRow[]
+    return pageOf(rows, ROWS_PER_PAGE, ({ key }) => key)
   }
 
   /**

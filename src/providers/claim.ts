@@ -1,0 +1,45 @@
+import type { Operations } from '../database/operations.js'
+import type { CacheRepository, ClaimedRow } from '../repositories/cache-repository.js'
+import type { Lease } from './lock-lease.js'
+import type { Locks } from './lock-provider.js'
+import { waitFor } from './lock-waiter.js'
+
+/** What a value's maker works with. The value and its claim have the same stored key, in different tables. */
+export interface ClaimContext {
+  readonly repository: CacheRepository
+  readonly operations: Operations
+  /** The locks of these values, apart from the user's own. */
+  readonly locks: Locks
+}
+
+/** A value that is there, or the right to make it. */
+export type Claim = (ClaimedRow & { readonly value: string }) | Lease
+
+/**
+ * Waits until the value is there or nobody makes it, and claims it in that case.
+ *
+ * The claim is granted only if there was no other since the value was found missing: without a second look, no
+ * value is made twice.
+ *
+ * @param storedKey - Of the value, and of the lock.
+ * @param lease - Milliseconds after which the claim of a crashed maker expires.
+ * @returns `null` when somebody else was making it for all of `wait`.
+ * @throws the signal's reason.
+ */
+export function claimOrRead(
+  context: ClaimContext,
+  operation: string,
+  key: string,
+  storedKey: string,
+  lease: number,
+  wait: number,
+  signal?: AbortSignal,
+): Promise<Claim | null> {
+  const { repository, operations, locks } = context
+  return waitFor<Claim>(wait, signal, async () => {
+    const row = await operations.run(operation, () => repository.findClaimed(storedKey, storedKey))
+    if (row.value !== null) return { taken: { ...row, value: row.value } }
+    if (row.heldFor > 0) return { remaining: row.heldFor }
+    return locks.leaseUnchanged(key, lease, row.fence)
+  })
+}
