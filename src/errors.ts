@@ -64,10 +64,11 @@ export abstract class PersistenceError extends Error {
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {
-    if (!Object.hasOwn(PersistenceError, brand))
-      return Function.prototype[Symbol.hasInstance].call(PersistenceError, value)
+    // biome-ignore-start lint/complexity/noThisInStatic: every subclass inherits this method and asks about itself.
+    if (!Object.hasOwn(this, brand)) return Function.prototype[Symbol.hasInstance].call(this, value)
     if (typeof value !== 'object' || value === null || !(brand in value)) return false
-    return PersistenceError[brand] === '*' || PersistenceError[brand] === value[brand]
+    return this[brand] === '*' || this[brand] === value[brand]
+    // biome-ignore-end lint/complexity/noThisInStatic: see above.
   }
 }
 
