@@ -61,11 +61,16 @@ export abstract class PersistenceError extends Error {
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {
-    if (!Object.hasOwn(PersistenceError, brand))
-      return Function.prototype[Symbol.hasInstance].call(PersistenceError, value)
-    if (typeof value !== 'object' || value === null || !(brand in value)) return false
-    return PersistenceError[brand] === '*' || PersistenceError[brand] === value[brand]
+    // biome-ignore lint/complexity/noThisInStatic: each class asks for its own code, not for that of the base.
+    return isInstance(this, value)
   }
+}
+
+function isInstance(wanted: typeof PersistenceError, value: unknown): boolean {
+  // A class that somebody derived has no code of its own.
+  if (!Object.hasOwn(wanted, brand)) return Function.prototype[Symbol.hasInstance].call(wanted, value)
+  if (typeof value !== 'object' || value === null || !(brand in value)) return false
+  return wanted[brand] === '*' || wanted[brand] === value[brand]
 }
 
 /** An argument or option cannot be used. Nothing was sent to the database. */
