@@ -106,10 +106,7 @@ export function differences(declared: DeclaredTable, live: LiveTable | undefined
     }
     if (actual.onUpdate) found.push(`.${column.name}: expected no ON UPDATE clause`)
   }
-  for (const [name, column] of live.columns) {
-    const isDeclared = declared.columns.some((candidate) => candidate.name === name)
-    if (!isDeclared && !column.optional) found.push(`.${name} is not declared, and has no default`)
-  }
+  for (const [name] of obstacles(declared, live)) found.push(`.${name} is not declared, and has no default`)
   for (const { name } of declared.indexes) {
     if (!live.indexes.has(name)) found.push(`: the index ${name} does not exist`)
   }
@@ -117,6 +114,12 @@ export function differences(declared: DeclaredTable, live: LiveTable | undefined
     if (legacyIndexes.has(name)) found.push(`: the index ${name} slows writes down`)
   }
   return found.map((problem) => ({ table: declared.name, problem }))
+}
+
+/** The columns that somebody else added in a way that keeps this package from writing rows. */
+export function obstacles(declared: DeclaredTable, live: LiveTable): [name: string, column: LiveColumn][] {
+  const names = new Set(declared.columns.map((column) => column.name))
+  return [...live.columns].filter(([name, column]) => !names.has(name) && !column.optional)
 }
 
 /** Indexes that go-go-scope creates and that are not declared. Others may be the user's own, and are left alone. */
