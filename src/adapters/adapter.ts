@@ -48,9 +48,15 @@ export abstract class Adapter implements PersistenceAdapter {
   async connect(): Promise<void> {
     this.#connecting ??= this.operations
       .run('connect', () => setUp(this.client, this.options.createTables, this.options.keyPrefix))
-      .then(() => {
-        this.#isConnected = this.#disconnecting === undefined
-      })
+      .then(
+        () => {
+          this.#isConnected = this.#disconnecting === undefined
+        },
+        (error) => {
+          this.#isConnected = false
+          throw error
+        },
+      )
       .finally(() => {
         this.#connecting = undefined
       })

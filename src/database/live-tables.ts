@@ -1,4 +1,5 @@
-import { sql } from 'drizzle-orm'
+import { getTableName, sql } from 'drizzle-orm'
+import * as schema from '../schema/index.js'
 import { type Executor, query } from './statement.js'
 import { COLLATION, type DeclaredTable } from './tables.js'
 
@@ -26,26 +27,38 @@ export interface Difference {
   readonly problem: string
 }
 
-// One row per column; the engine and the indexes ride along, so that one round trip tells all.
-const describe = query<{
-  tableName: string
-  engine: string | null
-  columnName: string
-  columnType: string
-  isNullable: string
-  collation: string | null
-  columnDefault: string | null
-  extra: string
-  indexes: string | null
-}>(sql`
-  select
-    t.table_name as tableName, t.engine as engine, c.column_name as columnName, c.column_type as columnType,
-    c.is_nullable as isNullable, c.collation_name as collation, c.column_default as columnDefault, c.extra as extra,
-    (select group_concat(distinct s.index_name separator ',') from information_schema.statistics s
-      where s.table_schema = t.table_schema and s.table_name = t.table_name) as indexes
-  from information_schema.tables t
-  join information_schema.columns c on c.table_schema = t.table_schema and c.table_name = t.table_name
-  where t.table_schema = database() and t.table_name like 'go|_goscope|_%' escape '|'`)
+interface Found {
+  readonly tableName: string
+  readonly engine: string | null
+  readonly columnName: string | null
+  readonly columnType: string | null
+  readonly isNullable: string | null
+  readonly collation: string | null
+  readonly columnDefault: string | null
+  readonly extra: string | null
+  readonly indexName: string | null
+}
+
+const names = sql.join(
+  Object.values(schema).map((table) => sql.raw(`'${getTableName(table)}'`)),
+  sql`, `,
+)
+const isOurs = sql`table_schema = database() and table_name in (${names})`
+
+/**
+ * Tells all in one round trip: the tables, their columns, their indexes. Names are compared exactly and each view is
+ * asked on its own; for a pattern, or a view that depends on another one, MariaDB opens every table of the database.
+ */
+const describe = query<Found>(sql`
+  select table_name as tableName, engine as engine, null as columnName, null as columnType, null as isNullable,
+    null as collation, null as columnDefault, null as extra, null as indexName
+  from information_schema.tables where ${isOurs}
+  union all
+  select table_name, null, column_name, column_type, is_nullable, collation_name, column_default, extra, null
+  from information_schema.columns where ${isOurs}
+  union all
+  select table_name, null, null, null, null, null, null, null, index_name
+  from information_schema.statistics where ${isOurs}`)
 
 /** Reads the tables of the connection's database. */
 export async function liveTables(executor: Executor): Promise<Map<string, LiveTable>> {
@@ -53,18 +66,24 @@ export async function liveTables(executor: Executor): Promise<Map<string, LiveTa
   for (const row of await describe(executor)) {
     let table = tables.get(row.tableName)
     if (table === undefined) {
-      table = { engine: row.engine, columns: new Map(), indexes: new Set(row.indexes?.split(',')) }
+      table = { engine: null, columns: new Map(), indexes: new Set() }
       tables.set(row.tableName, table)
     }
-    table.columns.set(row.columnName, {
-      type: String(row.columnType),
-      nullable: row.isNullable === 'YES',
-      collation: row.collation,
-      optional: row.isNullable === 'YES' || row.columnDefault !== null || /auto_increment|GENERATED/i.test(row.extra),
-      onUpdate: /on update/i.test(row.extra),
-    })
+    table.engine ??= row.engine
+    if (row.columnName !== null) table.columns.set(row.columnName, liveColumn(row))
+    if (row.indexName !== null) table.indexes.add(row.indexName)
   }
   return tables
+}
+
+function liveColumn({ columnType, isNullable, collation, columnDefault, extra }: Found): LiveColumn {
+  return {
+    type: String(columnType),
+    nullable: isNullable === 'YES',
+    collation,
+    optional: isNullable === 'YES' || columnDefault !== null || /auto_increment|GENERATED/i.test(extra ?? ''),
+    onUpdate: /on update/i.test(extra ?? ''),
+  }
 }
 
 /** How the live table differs from its declaration; empty when it does not. */
@@ -87,10 +106,7 @@ export function differences(declared: DeclaredTable, live: LiveTable | undefined
     }
     if (actual.onUpdate) found.push(`.${column.name}: expected no ON UPDATE clause`)
   }
-  for (const [name, column] of live.columns) {
-    const isDeclared = declared.columns.some((candidate) => candidate.name === name)
-    if (!isDeclared && !column.optional) found.push(`.${name} is not declared, and has no default`)
-  }
+  for (const [name] of obstacles(declared, live)) found.push(`.${name} is not declared, and has no default`)
   for (const { name } of declared.indexes) {
     if (!live.indexes.has(name)) found.push(`: the index ${name} does not exist`)
   }
@@ -98,6 +114,12 @@ export function differences(declared: DeclaredTable, live: LiveTable | undefined
     if (legacyIndexes.has(name)) found.push(`: the index ${name} slows writes down`)
   }
   return found.map((problem) => ({ table: declared.name, problem }))
+}
+
+/** The columns that somebody else added in a way that keeps this package from writing rows. */
+export function obstacles(declared: DeclaredTable, live: LiveTable): [name: string, column: LiveColumn][] {
+  const names = new Set(declared.columns.map((column) => column.name))
+  return [...live.columns].filter(([name, column]) => !names.has(name) && !column.optional)
 }
 
 /** Indexes that go-go-scope creates and that are not declared. Others may be the user's own, and are left alone. */

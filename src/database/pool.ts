@@ -24,7 +24,12 @@ export interface OpenedPool {
  * @throws {@link InvalidArgumentError}
  */
 export function openPool(database: Database): OpenedPool {
-  if (typeof database === 'string') return { pool: createPool({ uri: database }), isOwn: true }
+  if (typeof database === 'string') {
+    // Not shown, because it may hold a password.
+    if (!isUrl(database))
+      throw new InvalidArgumentError('database: expected a URL such as mysql://user:password@host:3306/database')
+    return { pool: createPool({ uri: database }), isOwn: true }
+  }
   const client: unknown = is(database, MySqlDatabase) ? (database as unknown as DrizzleDatabase).$client : database
   // The promise pool wraps a callback pool.
   const pool = isObject(client) && 'pool' in client ? client.pool : client
@@ -32,6 +37,10 @@ export function openPool(database: Database): OpenedPool {
   throw new InvalidArgumentError(
     'database: expected a mysql2 pool, a Drizzle database over a pool, or a URL; a single connection cannot be shared',
   )
+}
+
+function isUrl(text: string): boolean {
+  return URL.canParse(text) && ['mysql:', 'mariadb:'].includes(new URL(text).protocol)
 }
 
 function isPool(candidate: unknown): candidate is Pool {

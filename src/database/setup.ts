@@ -3,18 +3,21 @@ import { SchemaError } from '../errors.js'
 import * as schema from '../schema/index.js'
 import type { ConnectionClient, PoolClient } from './client.js'
 import { failureOf } from './failures.js'
-import { type Difference, differences, type LiveTable, liveTables } from './live-tables.js'
+import { type Difference, differences, liveTables } from './live-tables.js'
 import { Executor, query } from './statement.js'
-import { createTable, type DeclaredTable, declaredTable } from './tables.js'
-import { upgradeStatements } from './upgrade.js'
+import { createTable, declaredTable } from './tables.js'
+import { relaxations, upgradeStatements } from './upgrade.js'
 
 const tables = Object.values(schema).map(declaredTable)
 
 // Rewriting a large table takes its time.
 const LONGEST_STATEMENT = 10 * 60_000
 
-// Seconds to wait for another process that is setting up, and for transactions that use a table.
+// Seconds to wait for another process that is setting up, and for transactions that use a table: DDL would for a year.
 const LONGEST_WAIT = 60
+
+// TIMESTAMP columns turn into DATETIME by the session's zone, and a value that does not fit must not be cut.
+const SESSION = "set time_zone = '+00:00', sql_mode = 'STRICT_TRANS_TABLES'"
 
 // Only the connection's database counts. MySQL 9.7 has no SHA1.
 const lockName = sql`concat('goscope-mysql:', left(sha2(database(), 256), 40))`
@@ -36,67 +39,83 @@ const selectedDatabase = query<{ name: string | null }>(sql`select database() as
  */
 export async function setUp(client: PoolClient, mayCreate: boolean, keyPrefix: string): Promise<void> {
   const executor = new Executor(client)
-  const found = await findDifferences(executor)
-  if (found.length === 0) return
+  const plan = await planFor(executor, keyPrefix)
+  if (plan.problems.length === 0) return
   const [selected] = await selectedDatabase(executor)
   if (selected?.name == null) {
     throw new SchemaError('expected a pool whose connections select a database, got none: name one in its URL')
   }
-  if (!mayCreate) throw new SchemaError(describe(found, await statementsFor(executor, keyPrefix)))
+  if (!mayCreate || plan.foreign.length > 0) throw describe(plan)
   await client.withConnection(LONGEST_STATEMENT, async (connection) => {
-    await prepareSession(connection)
+    // The connection is closed afterwards, so nobody else meets these settings.
+    await connection.send(SESSION)
+    await connection.send(`set lock_wait_timeout = ${LONGEST_WAIT}, autocommit = 1`)
     const ownExecutor = new Executor(connection)
     const [row] = await takeSetupLock(ownExecutor)
     if (row?.taken !== 1) {
       throw new SchemaError(`another process has been setting up the tables for ${LONGEST_WAIT} s: try again`)
     }
     // Another process may have done it meanwhile.
-    const statements = await statementsFor(ownExecutor, keyPrefix)
-    for (const statement of statements) await runOrExplain(connection, statement, statements)
-    const left = await findDifferences(ownExecutor)
-    if (left.length > 0) throw new SchemaError(describe(left, await statementsFor(ownExecutor, keyPrefix)))
+    const current = await planFor(ownExecutor, keyPrefix)
+    for (const statement of current.statements) await runOrExplain(connection, statement, current)
+    const left = await planFor(ownExecutor, keyPrefix)
+    if (left.problems.length > 0) throw describe(left)
     await releaseSetupLock(ownExecutor)
   })
 }
 
-async function findDifferences(executor: Executor): Promise<Difference[]> {
+/** How the live tables differ from the declared ones, and what to do about it. */
+interface Plan {
+  readonly problems: readonly Difference[]
+  /** What makes our part of the tables right. */
+  readonly statements: readonly string[]
+  /** What would have to be done to columns of somebody else. */
+  readonly foreign: readonly string[]
+  /** Whether there is an existing table among those to be changed. */
+  readonly alters: boolean
+}
+
+async function planFor(executor: Executor, keyPrefix: string): Promise<Plan> {
   const live = await liveTables(executor)
-  return tables.flatMap((table) => differences(table, live.get(table.name)))
+  const problems: Difference[] = []
+  const statements: string[] = []
+  const foreign: string[] = []
+  let alters = false
+  for (const table of tables) {
+    const actual = live.get(table.name)
+    const found = differences(table, actual)
+    problems.push(...found)
+    if (actual === undefined) {
+      statements.push(createTable(table))
+      continue
+    }
+    const relaxing = relaxations(table, actual)
+    foreign.push(...relaxing)
+    if (found.length > relaxing.length) {
+      statements.push(...upgradeStatements(table, actual, keyPrefix))
+      alters = true
+    }
+  }
+  return { problems, statements, foreign, alters }
 }
 
-async function statementsFor(executor: Executor, keyPrefix: string): Promise<string[]> {
-  const live = await liveTables(executor)
-  return tables.flatMap((table) => statementsForTable(table, live.get(table.name), keyPrefix))
-}
-
-function statementsForTable(table: DeclaredTable, live: LiveTable | undefined, keyPrefix: string): string[] {
-  if (live === undefined) return [createTable(table)]
-  return differences(table, live).length === 0 ? [] : upgradeStatements(table, live, keyPrefix)
-}
-
-// The connection is closed afterwards, so nobody else meets these settings.
-async function prepareSession(connection: ConnectionClient): Promise<void> {
-  // TIMESTAMP columns turn into DATETIME by the session's zone; DDL waits for open transactions for up to a year.
-  await connection.send(
-    `set time_zone = '+00:00', sql_mode = 'STRICT_TRANS_TABLES', lock_wait_timeout = ${LONGEST_WAIT}, autocommit = 1`,
-  )
-}
-
-async function runOrExplain(connection: ConnectionClient, statement: string, all: readonly string[]): Promise<void> {
+async function runOrExplain(connection: ConnectionClient, statement: string, plan: Plan): Promise<void> {
   try {
     await connection.send(statement)
   } catch (thrown) {
-    const { error } = failureOf(thrown, 'connect')
-    if (error.retryable) throw error
-    throw new SchemaError(`could not set up the tables. As a user who may, run:\n${script(all)}`, { cause: thrown })
+    if (failureOf(thrown, 'connect').error.retryable) throw thrown
+    throw new SchemaError(`could not set up the tables. As a user who may, run:\n${script(plan)}`, { cause: thrown })
   }
 }
 
-function describe(found: readonly Difference[], statements: readonly string[]): string {
-  const problems = found.map(({ table, problem }) => (/^[.:]/.test(problem) ? table + problem : `${table} ${problem}`))
-  return `${problems.join('; ')}. Call connect() with createTables: true, or run:\n${script(statements)}`
+function describe(plan: Plan): SchemaError {
+  const problems = plan.problems.map(({ table, problem }) =>
+    /^[.:]/.test(problem) ? table + problem : `${table} ${problem}`,
+  )
+  const call = plan.foreign.length > 0 ? 'Run' : 'Call connect() with createTables: true, or run'
+  return new SchemaError(`${problems.join('; ')}. ${call}:\n${script(plan)}`)
 }
 
-function script(statements: readonly string[]): string {
-  return statements.map((statement) => `${statement};`).join('\n')
+function script({ statements, foreign, alters }: Plan): string {
+  return [...(alters ? [SESSION] : []), ...statements, ...foreign].map((statement) => `${statement};`).join('\n')
 }

@@ -47,7 +47,7 @@ export function declaredTable(table: MySqlTable): DeclaredTable {
 
 function declaredColumn(column: MySqlColumn): DeclaredColumn {
   const type = column.getSQLType()
-  const isText = /^varchar|^longtext/.test(type)
+  const isText = /^(varchar|longtext|enum)/.test(type)
   const collation = isText ? ` character set utf8mb4 collate ${COLLATION}` : ''
   return {
     name: column.name,
@@ -70,5 +70,5 @@ export function createTable(table: DeclaredTable): string {
 
 /** A name as an identifier, independent of the session's sql_mode. */
 export function quote(identifier: string): string {
-  return `\`${identifier}\``
+  return `\`${identifier.replaceAll('`', '``')}\``
 }
