@@ -77,7 +77,7 @@ export class KeySpace {
     if (stored.length > MAXIMUM_KEY_LENGTH && lengthInCharacters(stored) > MAXIMUM_KEY_LENGTH) {
       throw new InvalidArgumentError(
         `${this.#kind} key: expected at most ${MAXIMUM_KEY_LENGTH - lengthInCharacters(this.start)} characters ` +
-          `(${MAXIMUM_KEY_LENGTH} with the prefix), got ${lengthInCharacters(key)}`,
+          `(${MAXIMUM_KEY_LENGTH} with the prefix), got ${lengthInCharacters(encodeText(key))}`,
       )
     }
     return stored
