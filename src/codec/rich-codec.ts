@@ -1,20 +1,37 @@
 import SuperJSON from 'superjson'
 import { SerializationError } from '../errors.js'
-import type { Codec } from './json-codec.js'
+import { assertLossless, type Codec } from './json-codec.js'
 
 const serializer = new SuperJSON()
 // Not the stack: it tells paths of the machine, and is of no use on another one.
 serializer.allowErrorProps('cause', 'code')
+// The serializer writes a Buffer as a typed array that it cannot read back.
+serializer.registerCustom<Buffer, string>(
+  {
+    isApplicable: (value): value is Buffer => Buffer.isBuffer(value),
+    serialize: (buffer) => buffer.toString('base64'),
+    deserialize: (text) => Buffer.from(text, 'base64'),
+  },
+  'Buffer',
+)
 
 /**
  * JSON with notes about types: `undefined`, Error (with name, message, cause and code), Date, BigInt, Map, Set,
- * RegExp, URL, NaN, infinities, -0 and cycles come back as they were. Functions and symbols are refused;
- * instances of classes come back as plain objects.
+ * RegExp, URL, Buffer, typed arrays of numbers, NaN, infinities, -0 and cycles come back as they were.
+ * Functions and symbols are refused. Instances of other classes come back as plain objects, and may hold
+ * what JSON can.
  */
 export const richCodec: Codec = {
   encode(value) {
-    refuseFunctions(value, 'value', new Set())
-    return serializer.stringify(value)
+    try {
+      assertStorable(value, 'value', new Set())
+      return serializer.stringify(value)
+    } catch (cause) {
+      if (cause instanceof SerializationError) throw cause
+      throw new SerializationError('expected a value that can be stored, got too deep a nesting or a forbidden name', {
+        cause,
+      })
+    }
   },
   decode(text) {
     try {
@@ -26,20 +43,59 @@ export const richCodec: Codec = {
   },
 }
 
-function refuseFunctions(value: unknown, path: string, seen: Set<object>): void {
-  if (typeof value === 'function' || typeof value === 'symbol') {
-    throw new SerializationError(`${path}: expected a value that can be stored, got a ${typeof value}`)
-  }
+// Names that the serializer takes for an attack on prototypes.
+const forbiddenNames = new Set(['__proto__', 'constructor', 'prototype'])
+
+const knownArrays = new Set(
+  [
+    Buffer,
+    Int8Array,
+    Uint8Array,
+    Uint8ClampedArray,
+    Int16Array,
+    Uint16Array,
+    Int32Array,
+    Uint32Array,
+    Float32Array,
+    Float64Array,
+  ].map((type) => type.name),
+)
+
+function assertStorable(value: unknown, path: string, seen: Set<object>): void {
+  if (typeof value === 'function' || typeof value === 'symbol') throw refusal(path, `a ${typeof value}`)
   if (typeof value !== 'object' || value === null || seen.has(value)) return
   seen.add(value)
   if (value instanceof Map) {
     for (const [key, item] of value) {
-      refuseFunctions(key, `${path}.keys()`, seen)
-      refuseFunctions(item, `${path}.values()`, seen)
+      assertStorable(key, `${path}.keys()`, seen)
+      assertStorable(item, `${path}.values()`, seen)
     }
   } else if (value instanceof Set) {
-    for (const item of value) refuseFunctions(item, `${path}.values()`, seen)
-  } else if (!ArrayBuffer.isView(value)) {
-    for (const [key, item] of Object.entries(value)) refuseFunctions(item, `${path}.${key}`, seen)
+    for (const item of value) assertStorable(item, `${path}.values()`, seen)
+  } else if (value instanceof Error) {
+    assertStorable(value.cause, `${path}.cause`, seen)
+    assertStorable((value as { code?: unknown }).code, `${path}.code`, seen)
+  } else if (Array.isArray(value) || isPlain(value)) {
+    for (const [key, item] of Object.entries(value)) {
+      if (forbiddenNames.has(key)) throw refusal(path, `a property named ${key}`)
+      assertStorable(item, `${path}.${key}`, seen)
+    }
+  } else if (!isKnown(value)) {
+    // The serializer leaves the rest to JSON.
+    assertLossless(value, path)
   }
+}
+
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || prototype === Object.prototype
+}
+
+function isKnown(value: object): boolean {
+  if (ArrayBuffer.isView(value)) return knownArrays.has(value.constructor.name)
+  return value instanceof RegExp || value instanceof URL || (value instanceof Date && !Number.isNaN(value.valueOf()))
+}
+
+function refusal(path: string, got: string): SerializationError {
+  return new SerializationError(`${path}: expected a value that can be stored, got ${got}`)
 }
