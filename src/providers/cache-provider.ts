@@ -1,7 +1,7 @@
 import { jsonCodec } from '../codec/json-codec.js'
 import type { CacheProvider } from '../contracts.js'
 import type { Operations } from '../database/operations.js'
-import { escapeLike, globToLike, KeySpace } from '../keys.js'
+import { compareCodePoints, escapeLike, globToLike, KeySpace, rangeOf } from '../keys.js'
 import { assertTimeToLive } from '../options.js'
 import type { CacheRepository } from '../repositories/cache-repository.js'
 
@@ -68,7 +68,7 @@ export class Cache implements CacheProvider {
    * @throws {@link ContentionError} | {@link UnavailableError}
    */
   async clear(): Promise<void> {
-    const range = `${escapeLike(this.#keys.start)}%`
+    const range = rangeOf(this.#keys.start)
     await this.#operations.run('clear', () => this.#repository.removeAll(range))
   }
 
@@ -84,13 +84,14 @@ export class Cache implements CacheProvider {
    * ```
    */
   async keys(pattern = '*'): Promise<string[]> {
-    const start = escapeLike(this.#keys.start)
+    const { start } = this.#keys
     const like = globToLike(pattern)
-    const filter = { range: `${start}${like.start}%`, pattern: `${start}${like.pattern}` }
+    const filter = { ...rangeOf(start + like.start), pattern: escapeLike(start) + like.pattern }
     return this.#operations.run('keys', async () => {
       const keys: string[] = []
       for await (const stored of this.#repository.liveKeys(filter)) keys.push(this.#keys.fromStored(stored))
-      return keys
+      // The database counts shorter keys as padded with spaces, which puts 'a\t' before 'a'.
+      return keys.sort(compareCodePoints)
     })
   }
 }

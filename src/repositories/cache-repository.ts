@@ -1,6 +1,7 @@
-import { and, asc, eq, gt, isNull, or, type SQL, sql } from 'drizzle-orm'
+import { and, asc, between, eq, gt, isNull, or, type SQL, sql } from 'drizzle-orm'
 import { after, now, toMilliseconds } from '../database/clock.js'
 import { type Executor, listStatement, statement } from '../database/statement.js'
+import type { KeyRange } from '../keys.js'
 import { cache } from '../schema/index.js'
 
 /** A stored value. */
@@ -11,11 +12,9 @@ export interface CacheRow {
   readonly expiresAt: number | null
 }
 
-/** Which keys to visit. Both texts are LIKE patterns with `|` as the escape character. */
-export interface KeyFilter {
-  /** On the stored key: a literal start, so that the primary key serves it as a range. */
-  readonly range: string
-  /** On the stored key without the guard of a trailing space. */
+/** Which keys to visit. */
+export interface KeyFilter extends KeyRange {
+  /** A LIKE pattern, with `|` as the escape character, on the stored key without the guard of a trailing space. */
   readonly pattern: string
 }
 
@@ -27,8 +26,8 @@ const given = {
   key: sql.placeholder('key'),
   value: sql.placeholder('value'),
   ttl: sql.placeholder('ttl'),
-  after: sql.placeholder('after'),
-  range: sql.placeholder('range'),
+  from: sql.placeholder('from'),
+  to: sql.placeholder('to'),
   pattern: sql.placeholder('pattern'),
 }
 const isLive = or(isNull(expiresAt), gt(expiresAt, now))
@@ -65,27 +64,21 @@ const removeAll = listStatement((keys) => sql`delete from ${cache} where ${key} 
 
 // The reverse of `encodeText` in keys.ts.
 const decoded = sql`if(right(${key}, 1) = '␠', left(${key}, char_length(${key}) - 1), ${key})`
-const matches = (text: SQL | typeof key, pattern: unknown): SQL => sql`${text} like ${pattern} escape '|'`
+const isInRange = between(key, given.from, given.to)
 
 /** Keyset pages: each is a short index range of its own, so neither a snapshot nor an offset is carried along. */
 const liveKeys = statement((database) =>
   database
     .select({ key })
     .from(cache)
-    .where(and(gt(key, given.after), matches(key, given.range), matches(decoded, given.pattern), isLive))
+    .where(and(isInRange, sql`${decoded} like ${given.pattern} escape '|'`, isLive))
     .orderBy(asc(key))
     .limit(KEYS_PER_PAGE)
     .prepare(),
 )
 
 const allKeys = statement((database) =>
-  database
-    .select({ key })
-    .from(cache)
-    .where(and(gt(key, given.after), matches(key, given.range)))
-    .orderBy(asc(key))
-    .limit(KEYS_PER_DELETION)
-    .prepare(),
+  database.select({ key }).from(cache).where(isInRange).orderBy(asc(key)).limit(KEYS_PER_DELETION).prepare(),
 )
 
 /** The rows of `go_goscope_cache`. Keys come in their stored form; durations are milliseconds. */
@@ -118,21 +111,22 @@ export class CacheRepository {
     await remove(this.#executor, { key })
   }
 
-  /** The keys of rows that have not expired, in ascending order. */
-  async *liveKeys(filter: KeyFilter): AsyncGenerator<string, void, undefined> {
-    for (let after = ''; ; ) {
-      const rows = await liveKeys(this.#executor, { after, ...filter })
-      for (const row of rows) yield row.key
+  /** The keys of rows that have not expired, in the order of the primary key. */
+  async *liveKeys({ from, to, pattern }: KeyFilter): AsyncGenerator<string, void, undefined> {
+    for (let next = from, seen: string | undefined; ; ) {
+      const rows = await liveKeys(this.#executor, { from: next, to, pattern })
+      // A page begins where the one before ended.
+      for (const row of rows) if (row.key !== seen) yield row.key
       const last = rows.at(-1)
       if (last === undefined || rows.length < KEYS_PER_PAGE) return
-      after = last.key
+      seen = next = last.key
     }
   }
 
   /** Deletes all rows of the range in short statements, each of which locks only the rows it deletes. */
-  async removeAll(range: string): Promise<void> {
-    for (let after = ''; ; ) {
-      const rows = await allKeys(this.#executor, { after, range })
+  async removeAll({ from, to }: KeyRange): Promise<void> {
+    for (let next = from; ; ) {
+      const rows = await allKeys(this.#executor, { from: next, to })
       const last = rows.at(-1)
       if (last === undefined) return
       await removeAll(
@@ -140,7 +134,7 @@ export class CacheRepository {
         rows.map((row) => row.key),
       )
       if (rows.length < KEYS_PER_DELETION) return
-      after = last.key
+      next = last.key
     }
   }
 }

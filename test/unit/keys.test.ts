@@ -1,7 +1,16 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { InvalidArgumentError } from '../../src/errors.js'
-import { decodeText, encodeText, escapeLike, globToLike, type KeyKind, KeySpace } from '../../src/keys.js'
+import {
+  compareCodePoints,
+  decodeText,
+  encodeText,
+  escapeLike,
+  globToLike,
+  type KeyKind,
+  KeySpace,
+  rangeOf,
+} from '../../src/keys.js'
 
 const kinds: readonly KeyKind[] = ['lock', 'circuit', 'cache', 'checkpoint', 'task', 'idempotency']
 
@@ -173,7 +182,7 @@ describe('a glob', () => {
     ['user:*', 'user:', 'user:%'],
     ['user:?', 'user:', 'user:_'],
     ['*', '', '%'],
-    ['50%_|', '50|%|_||', '50|%|_||'],
+    ['50%_|*', '50%_|', '50|%|_||%'],
     ['a\\*b*', 'a*b', 'a*b%'],
     ['a\\?b?', 'a?b', 'a?b_'],
     ['a\\\\*', 'a\\', 'a\\%'],
@@ -188,7 +197,8 @@ describe('a glob', () => {
     fc.assert(
       fc.property(fc.string({ unit: fc.constantFrom(...'ab*?\\%_|'), maxLength: 12 }), (glob) => {
         const { start, pattern } = globToLike(glob)
-        expect(pattern.startsWith(start)).toBe(true)
+        expect(pattern.startsWith(escapeLike(start))).toBe(true)
+        expect(pattern.slice(escapeLike(start).length)).toMatch(/^([%_]|$)/)
       }),
     )
   })
@@ -202,5 +212,43 @@ describe('a glob', () => {
 describe('an escaped LIKE pattern', () => {
   it('keeps all characters, with the wildcards made literal', () => {
     expect(escapeLike('50%_|\\\'"')).toBe('50|%|_||\\\'"')
+  })
+})
+
+describe('the range of a start', () => {
+  it('holds every stored key that begins with it, as the database compares them', () => {
+    const padded = (stored: string) => Buffer.from(stored.padEnd(600, ' '))
+    fc.assert(
+      fc.property(name, fc.nat(20), ({ prefix, kind, key }, length) => {
+        const stored = new KeySpace(prefix, kind).toStored(key)
+        const { from, to } = rangeOf([...stored].slice(0, length).join(''))
+        expect(Buffer.compare(padded(from), padded(stored))).toBeLessThanOrEqual(0)
+        expect(Buffer.compare(padded(stored), padded(to))).toBeLessThanOrEqual(0)
+      }),
+    )
+  })
+
+  it('fits the column', () => {
+    for (const start of ['', 'cache:', '😀'.repeat(512), 'a'.repeat(600)]) {
+      const { from, to } = rangeOf(start)
+      expect([[...from].length, [...to].length]).toEqual(Array(2).fill(Math.max(512, start.length === 600 ? 600 : 0)))
+    }
+  })
+})
+
+describe('the order of keys', () => {
+  it('is that of their UTF-8 bytes', () => {
+    const unit = fc.oneof(
+      fc.constantFrom('a', ' ', '\0', '\ue000', '\uffff', '😀', '\u{10ffff}'),
+      fc.string({ unit: 'binary' }),
+    )
+    const key = fc.array(unit, { maxLength: 4 }).map((parts) => parts.join(''))
+    fc.assert(
+      fc.property(key, key, (one, other) => {
+        const expected = Buffer.compare(Buffer.from(one), Buffer.from(other))
+        expect(Math.sign(compareCodePoints(one, other))).toBe(expected)
+      }),
+      { numRuns: 2_000 },
+    )
   })
 })
