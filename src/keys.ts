@@ -77,7 +77,7 @@ export class KeySpace {
     if (stored.length > MAXIMUM_KEY_LENGTH && lengthInCharacters(stored) > MAXIMUM_KEY_LENGTH) {
       throw new InvalidArgumentError(
         `${this.#kind} key: expected at most ${MAXIMUM_KEY_LENGTH - lengthInCharacters(this.start)} characters ` +
-          `(${MAXIMUM_KEY_LENGTH} with the prefix), got ${lengthInCharacters(key)}`,
+          `(${MAXIMUM_KEY_LENGTH} with the prefix), got ${lengthInCharacters(encodeText(key))}`,
       )
     }
     return stored
@@ -94,8 +94,40 @@ export function escapeLike(text: string): string {
   return text.replace(/[%_|]/g, '|$&')
 }
 
-/** A glob as LIKE patterns: `start` is its literal beginning, `pattern` all of it. */
-export interface LikePatterns {
+/** The keys that begin with a certain text are greater than `from`, and not greater than `to`. */
+export interface KeyRange {
+  readonly from: string
+  readonly to: string
+}
+
+/**
+ * The range of all stored keys that begin with `start`.
+ *
+ * Not left to LIKE: the servers let the range of `'a%'` begin at 'a', which counts as padded with spaces and so
+ * comes after 'a\t', and end at 'a' with U+FFFF, which comes before 'a😀'. With `start` ending in a space the range
+ * may hold one key more, `start` without it.
+ */
+export function rangeOf(start: string): KeyRange {
+  const room = Math.max(0, MAXIMUM_KEY_LENGTH - lengthInCharacters(start))
+  return { from: start + '\0'.repeat(room + 1), to: start + '\u{10ffff}'.repeat(room) }
+}
+
+/** Orders texts by code point, as `sort` expects it. UTF-16 puts surrogates before U+E000. */
+export function compareCodePoints(one: string, other: string): number {
+  const shared = Math.min(one.length, other.length)
+  for (let index = 0; index < shared; index++) {
+    const difference = rank(one.charCodeAt(index)) - rank(other.charCodeAt(index))
+    if (difference !== 0) return difference
+  }
+  return one.length - other.length
+}
+
+function rank(codeUnit: number): number {
+  return codeUnit >= 0xd800 && codeUnit <= 0xdfff ? codeUnit + 0x10000 : codeUnit
+}
+
+/** A glob for the database: `start` is its literal beginning, `pattern` all of it for LIKE. */
+export interface LikePattern {
   readonly start: string
   readonly pattern: string
 }
@@ -106,18 +138,20 @@ export interface LikePatterns {
  *
  * @throws {@link InvalidArgumentError} when it is not a well-formed string.
  */
-export function globToLike(glob: string): LikePatterns {
+export function globToLike(glob: string): LikePattern {
   assertStorable('pattern', glob, Number.POSITIVE_INFINITY)
-  let start: string | undefined
+  let start = ''
   let pattern = ''
+  let isStart = true
   for (const [token] of glob.matchAll(/\\[*?\\]|./gsu)) {
-    if (token === '*' || token === '?') start ??= pattern
-    pattern +=
-      token === '*'
-        ? '%'
-        : token === '?'
-          ? '_'
-          : escapeLike(token.length === 2 && token.startsWith('\\') ? token.slice(1) : token)
+    if (token === '*' || token === '?') {
+      isStart = false
+      pattern += token === '*' ? '%' : '_'
+    } else {
+      const literal = token.length === 2 && token.startsWith('\\') ? token.slice(1) : token
+      if (isStart) start += literal
+      pattern += escapeLike(literal)
+    }
   }
-  return { start: start ?? pattern, pattern }
+  return { start, pattern }
 }

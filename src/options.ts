@@ -134,11 +134,8 @@ export function resolveOptions(
   options: MySQLAdapterOptions,
   known: readonly (keyof MySQLAdapterOptions)[],
 ): ResolvedOptions {
-  if (typeof options !== 'object' || options === null) {
-    throw new InvalidArgumentError(`options: expected an object, got ${options === null ? 'null' : typeof options}`)
-  }
   refuseUnknown('options', options, known)
-  const retry = options.retry ?? {}
+  const { retry = {} } = options
   refuseUnknown('options.retry', retry, ['contention', 'connection', 'pause'])
   const resolved = { ...defaults, ...defined(options), retry: { ...defaults.retry, ...defined(retry) } }
   assertStorable('options.keyPrefix', resolved.keyPrefix, MAXIMUM_PREFIX_LENGTH)
@@ -211,6 +208,9 @@ function codecOf(choice: unknown): Codec {
  * @throws {@link InvalidArgumentError}
  */
 export function refuseUnknown(name: string, options: object, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new InvalidArgumentError(`${name}: expected an object, got ${describe(options)}`)
+  }
   for (const key of Object.keys(options)) {
     if (!known.includes(key)) {
       throw new InvalidArgumentError(`${name}: expected only ${known.join(', ')}, got ${key}`)

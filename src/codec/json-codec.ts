@@ -3,18 +3,21 @@ import type { Codec } from './codec.js'
 
 /**
  * Plain JSON. Refuses what JSON would drop or change in silence: `undefined` (but for properties, which read as
- * `undefined` all the same), functions, symbols, BigInt, NaN, infinities, Map, Set and other objects without a
- * JSON form, and cycles. A Date becomes its ISO string, as its `toJSON` says; -0 becomes 0.
+ * `undefined` all the same), functions, symbols, BigInt, NaN, infinities, invalid Dates, Map, Set and other objects
+ * without a JSON form, and cycles. A Date becomes its ISO string, as its `toJSON` says; -0 becomes 0.
  */
 export const jsonCodec: Codec = {
   encode(value) {
     let text: string | undefined
     try {
       text = JSON.stringify(value)
+      assertLossless(value, 'value')
     } catch (cause) {
-      throw new SerializationError('expected a value that JSON can hold, got a cycle or a BigInt', { cause })
+      if (cause instanceof SerializationError) throw cause
+      throw new SerializationError('expected a value that JSON can hold, got a cycle, a BigInt or too deep a nesting', {
+        cause,
+      })
     }
-    assertLossless(value, 'value')
     // Only what assertLossless refuses has no text.
     return text as string
   },
@@ -28,7 +31,24 @@ export const jsonCodec: Codec = {
   },
 }
 
-function assertLossless(value: unknown, path: string): void {
+/**
+ * Refuses what JSON would drop or change in silence. Does not end on a cycle.
+ *
+ * @param path - Where the value is, for the error's message.
+ * @throws {@link SerializationError}
+ */
+export function assertLossless(value: unknown, path: string): void {
+  if (typeof value !== 'object' || value === null || !('toJSON' in value) || typeof value.toJSON !== 'function') {
+    assertPlain(value, path)
+    return
+  }
+  const form: unknown = value.toJSON('')
+  if (value instanceof Date && form === null) throw refusal(path, 'Invalid Date')
+  // JSON.stringify does not ask the form for its toJSON again.
+  assertPlain(form, path)
+}
+
+function assertPlain(value: unknown, path: string): void {
   switch (typeof value) {
     case 'string':
     case 'boolean':
@@ -37,19 +57,18 @@ function assertLossless(value: unknown, path: string): void {
       if (Number.isFinite(value)) return
       throw refusal(path, String(value))
     case 'object':
-      if (value !== null) assertLosslessObject(value, path)
+      if (value !== null) assertPlainObject(value, path)
       return
     default:
       throw refusal(path, typeof value)
   }
 }
 
-function assertLosslessObject(value: object, path: string): void {
+function assertPlainObject(value: object, path: string): void {
   if (Array.isArray(value)) {
     for (let index = 0; index < value.length; index++) assertLossless(value[index], `${path}[${index}]`)
     return
   }
-  if ('toJSON' in value && typeof value.toJSON === 'function') return
   if (Object.prototype.toString.call(value) !== '[object Object]') {
     throw refusal(path, value.constructor?.name ?? 'an exotic object')
   }

@@ -1,7 +1,7 @@
 import type { Codec } from '../codec/codec.js'
 import type { CacheProvider } from '../contracts.js'
 import type { Operations } from '../database/operations.js'
-import { escapeLike, globToLike, KeySpace } from '../keys.js'
+import { compareCodePoints, escapeLike, globToLike, type KeyRange, KeySpace, rangeOf } from '../keys.js'
 import { assertTimeToLive } from '../options.js'
 import {
   type CacheRepository,
@@ -127,7 +127,7 @@ export class Cache implements CacheProvider {
       rows.set(row.key, row)
     }
     // All statements lock rows in the same order, so they cannot deadlock.
-    const sorted = [...rows.values()].sort((a, b) => (a.key < b.key ? -1 : 1))
+    const sorted = [...rows.values()].sort((one, other) => compareCodePoints(one.key, other.key))
     for (const part of partsOf(sorted, ROWS_PER_STATEMENT, CHARACTERS_PER_STATEMENT, (row) => row.value.length)) {
       await this.#operations.run('setMany', () => this.#repository.putMany(part))
     }
@@ -214,11 +214,13 @@ export class Cache implements CacheProvider {
   async keys(pattern = '*'): Promise<string[]> {
     const keys: string[] = []
     for await (const key of this.#readKeys('keys', pattern)) keys.push(key)
-    return keys
+    // The database counts shorter keys as padded with spaces, which puts 'a\t' before 'a'.
+    return keys.sort(compareCodePoints)
   }
 
   /**
-   * The keys of all values that have not expired, in ascending order, read in pages: for more than fit into memory.
+   * The keys of all values that have not expired, read in pages: for more than fit into memory. They come in the order of
+   * the table, which is that of code points but counts a shorter key as padded with spaces.
    * Holds neither a snapshot nor a connection: keys set meanwhile may or may not appear.
    *
    * @param pattern - As for {@link keys}.
@@ -229,7 +231,7 @@ export class Cache implements CacheProvider {
   }
 
   /**
-   * All values that have not expired with their keys, in ascending order, read in pages like {@link scan}.
+   * All values that have not expired with their keys, read in pages and in the order of {@link scan}.
    *
    * @param pattern - As for {@link keys}.
    * @throws {@link InvalidArgumentError} | {@link SerializationError} | {@link UnavailableError}
@@ -279,14 +281,14 @@ export class Cache implements CacheProvider {
     else this.#misses++
   }
 
-  #range(): string {
-    return `${escapeLike(this.#keys.start)}%`
+  #range(): KeyRange {
+    return rangeOf(this.#keys.start)
   }
 
   #filter(pattern: string): KeyFilter {
-    const start = escapeLike(this.#keys.start)
+    const { start } = this.#keys
     const like = globToLike(pattern)
-    return { range: `${start}${like.start}%`, pattern: `${start}${like.pattern}` }
+    return { ...rangeOf(start + like.start), pattern: escapeLike(start) + like.pattern }
   }
 
   #toRow(key: string, value: unknown, ttl: number | undefined): NewCacheRow {

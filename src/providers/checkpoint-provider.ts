@@ -5,7 +5,7 @@ import type { Operations } from '../database/operations.js'
 import type { Executor } from '../database/statement.js'
 import { runIn, type Transaction } from '../database/transaction.js'
 import { InvalidArgumentError, LockLostError } from '../errors.js'
-import { assertStorable, escapeLike, KeySpace, MAXIMUM_KEY_LENGTH } from '../keys.js'
+import { assertStorable, KeySpace, MAXIMUM_KEY_LENGTH, rangeOf } from '../keys.js'
 import { assertCount, assertMilliseconds, refuseUnknown } from '../options.js'
 import type { CheckpointRepository, CheckpointRow, TaskRow } from '../repositories/checkpoint-repository.js'
 import { type RunOptions, runTask, type Task } from './checkpoint-task.js'
@@ -188,12 +188,13 @@ export class Checkpoints implements CheckpointProvider {
    */
   async tasks({ prefix = '' }: { prefix?: string } = {}): Promise<TaskProgress[]> {
     assertStorable('options.prefix', prefix, MAXIMUM_KEY_LENGTH)
-    const range = `${escapeLike(this.#tasks.start + prefix)}%`
+    const range = rangeOf(this.#tasks.start + prefix)
     const { operations, repository } = this.#context
     const found: TaskProgress[] = []
-    const rows = readPages(operations, 'tasks', (after?: string) => repository.listTasks(range, after))
+    const rows = readPages(operations, 'tasks', (from?: string) => repository.listTasks(range, from))
     for await (const row of rows) found.push(this.#toProgress(row))
-    return found
+    // The range of a prefix that ends in a space may hold an id without it.
+    return found.filter(({ taskId }) => taskId.startsWith(prefix))
   }
 
   /**

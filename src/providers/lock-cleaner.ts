@@ -1,5 +1,6 @@
 import type { Operations } from '../database/operations.js'
 import { PersistenceError } from '../errors.js'
+import { rangeOf } from '../keys.js'
 import type { LockRepository } from '../repositories/lock-repository.js'
 
 // Far longer than any statement waits for a row: a waiter must not insert with an older clock after the deletion.
@@ -10,6 +11,9 @@ const INTERVAL = 60_000
 
 const PAGES_PER_ROUND = 10
 
+// Less than every key.
+const FIRST = rangeOf('').from
+
 /**
  * Deletes the rows of locks that nobody has held for a day. Each round walks on through the primary key in short
  * statements that wait for nobody, off the path of the caller that gave the occasion.
@@ -18,7 +22,7 @@ export class LockCleaner {
   readonly #repository: LockRepository
   readonly #operations: Operations
   #next = 0
-  #position = ''
+  #position = FIRST
 
   constructor(repository: LockRepository, operations: Operations) {
     this.#repository = repository
@@ -41,7 +45,7 @@ export class LockCleaner {
   async #round(): Promise<void> {
     for (let page = 0; page < PAGES_PER_ROUND; page++) {
       const position = await this.#repository.removeOldOfPage(this.#position, RETENTION)
-      this.#position = position ?? ''
+      this.#position = position ?? FIRST
       if (position === undefined) return
     }
   }

@@ -5,11 +5,11 @@ import {
   assertStorable,
   decodeText,
   encodeText,
-  escapeLike,
   type KeyKind,
   KeySpace,
   MAXIMUM_KEY_LENGTH,
   MAXIMUM_OWNER_LENGTH,
+  rangeOf,
 } from '../keys.js'
 import { assertMilliseconds, assertTimeToLive, refuseUnknown } from '../options.js'
 import type { HeldLockRow } from '../repositories/lock-repository.js'
@@ -203,12 +203,13 @@ export class Locks implements LockProvider {
    */
   async list({ prefix = '' }: { prefix?: string } = {}): Promise<HeldLock[]> {
     assertStorable('options.prefix', prefix, MAXIMUM_KEY_LENGTH)
-    const range = `${escapeLike(this.#keys.start + prefix)}%`
+    const range = rangeOf(this.#keys.start + prefix)
     const { operations, repository } = this.#context
     const held: HeldLock[] = []
-    const rows = readPages(operations, 'list', (after?: string) => repository.list(range, after))
+    const rows = readPages(operations, 'list', (from?: string) => repository.list(range, from))
     for await (const row of rows) held.push(this.#toHeldLock(row))
-    return held
+    // The range of a prefix that ends in a space may hold a key without it.
+    return held.filter(({ key }) => key.startsWith(prefix))
   }
 
   /**

@@ -1,4 +1,4 @@
-import { and, asc, count, eq, gt, isNull, or, type SQL, sql } from 'drizzle-orm'
+import { and, asc, count, eq, gt, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
 import { after, now, toMilliseconds } from '../database/clock.js'
 import { decision } from '../database/dialect.js'
 import {
@@ -10,6 +10,7 @@ import {
   type Statement,
   statement,
 } from '../database/statement.js'
+import type { KeyRange } from '../keys.js'
 import { cache, locks } from '../schema/index.js'
 import { isHeldBy, type Tenure } from './lock-repository.js'
 import { type Page, pageOf } from './page.js'
@@ -42,11 +43,9 @@ export interface NewCacheRow {
   readonly ttl: number | null
 }
 
-/** Which keys to visit. Both texts are LIKE patterns with `|` as the escape character. */
-export interface KeyFilter {
-  /** On the stored key: a literal start, so that the primary key serves it as a range. */
-  readonly range: string
-  /** On the stored key without the guard of a trailing space. */
+/** Which keys to visit. */
+export interface KeyFilter extends KeyRange {
+  /** A LIKE pattern, with `|` as the escape character, on the stored key without the guard of a trailing space. */
   readonly pattern: string
 }
 
@@ -62,8 +61,8 @@ const given = {
   key: sql.placeholder('key'),
   value: sql.placeholder('value'),
   ttl: sql.placeholder('ttl'),
-  after: sql.placeholder('after'),
-  range: sql.placeholder('range'),
+  from: sql.placeholder('from'),
+  to: sql.placeholder('to'),
   pattern: sql.placeholder('pattern'),
   staleAfter: sql.placeholder('staleAfter'),
   lockKey: sql.placeholder('lockKey'),
@@ -167,14 +166,15 @@ const removeAll = listStatement((keys) => sql`delete from ${cache} where ${key} 
 
 // The reverse of `encodeText` in keys.ts.
 const decoded = sql`if(right(${key}, 1) = '␠', left(${key}, char_length(${key}) - 1), ${key})`
-const matches = (text: SQL | typeof key, pattern: unknown): SQL => sql`${text} like ${pattern} escape '|'`
+const isInRange = and(gt(key, given.from), lte(key, given.to))
+const fits = sql`${decoded} like ${given.pattern} escape '|'`
 
 /** Keyset pages: each is a short index range of its own, so neither a snapshot nor an offset is carried along. */
 const liveKeys = statement((database) =>
   database
     .select({ key })
     .from(cache)
-    .where(and(gt(key, given.after), matches(key, given.range), matches(decoded, given.pattern), isLive))
+    .where(and(isInRange, fits, isLive))
     .orderBy(asc(key))
     .limit(KEYS_PER_PAGE)
     .prepare(),
@@ -184,18 +184,14 @@ const liveRows = statement((database) =>
   database
     .select({ key, value })
     .from(cache)
-    .where(and(gt(key, given.after), matches(key, given.range), matches(decoded, given.pattern), isLive))
+    .where(and(isInRange, fits, isLive))
     .orderBy(asc(key))
     .limit(ROWS_PER_PAGE)
     .prepare(),
 )
 
 const size = statement((database) =>
-  database
-    .select({ size: count() })
-    .from(cache)
-    .where(and(matches(key, given.range), isLive))
-    .prepare(),
+  database.select({ size: count() }).from(cache).where(and(isInRange, isLive)).prepare(),
 )
 
 /** By the index on the expiry, for which the time must be a constant; deleting compares with the moving clock. */
@@ -203,7 +199,7 @@ const expiredKeys = statement((database) =>
   database
     .select({ key })
     .from(cache)
-    .where(and(sql`${expiresAt} <= utc_timestamp(3)`, matches(key, given.range)))
+    .where(and(sql`${expiresAt} <= utc_timestamp(3)`, isInRange))
     .limit(KEYS_PER_DELETION)
     .prepare(),
 )
@@ -212,13 +208,7 @@ const removeExpired = listStatement(
 )
 
 const allKeys = statement((database) =>
-  database
-    .select({ key })
-    .from(cache)
-    .where(and(gt(key, given.after), matches(key, given.range)))
-    .orderBy(asc(key))
-    .limit(KEYS_PER_DELETION)
-    .prepare(),
+  database.select({ key }).from(cache).where(isInRange).orderBy(asc(key)).limit(KEYS_PER_DELETION).prepare(),
 )
 
 /** The rows of `go_goscope_cache`. Keys come in their stored form; durations are milliseconds. */
@@ -319,21 +309,21 @@ export class CacheRepository {
     await remove(this.#executor, { key })
   }
 
-  /** The keys of rows that have not expired, in ascending order. */
-  async liveKeys(filter: KeyFilter, after = ''): Promise<Page<{ key: string }, string>> {
-    const rows = await liveKeys(this.#executor, { after, ...filter })
+  /** The keys of rows that have not expired, in the order of the primary key. */
+  async liveKeys(filter: KeyFilter, from = filter.from): Promise<Page<{ key: string }, string>> {
+    const rows = await liveKeys(this.#executor, { ...filter, from })
     return pageOf(rows, KEYS_PER_PAGE, ({ key }) => key)
   }
 
-  /** The rows that have not expired, in ascending order of keys. */
-  async liveRows(filter: KeyFilter, after = ''): Promise<Page<{ key: string; value: string }, string>> {
-    const rows = await liveRows(this.#executor, { after, ...filter })
+  /** The rows that have not expired, in the order of the primary key. */
+  async liveRows(filter: KeyFilter, from = filter.from): Promise<Page<{ key: string; value: string }, string>> {
+    const rows = await liveRows(this.#executor, { ...filter, from })
     return pageOf(rows, ROWS_PER_PAGE, ({ key }) => key)
   }
 
   /** The number of rows in the range that have not expired. */
-  async size(range: string): Promise<number> {
-    const [row] = await size(this.#executor, { range })
+  async size(range: KeyRange): Promise<number> {
+    const [row] = await size(this.#executor, { ...range })
     return row?.size ?? 0
   }
 
@@ -343,9 +333,9 @@ export class CacheRepository {
   }
 
   /** Deletes expired rows of the range in short statements. Returns their number. */
-  async removeExpired(range: string): Promise<number> {
+  async removeExpired(range: KeyRange): Promise<number> {
     for (let removed = 0; ; ) {
-      const keys = (await expiredKeys(this.#executor, { range })).map((row) => row.key)
+      const keys = (await expiredKeys(this.#executor, { ...range })).map((row) => row.key)
       if (keys.length === 0) return removed
       const { affectedRows } = await removeExpired(this.#executor, keys)
       removed += affectedRows
@@ -354,9 +344,9 @@ export class CacheRepository {
   }
 
   /** Deletes all rows of the range in short statements, each of which locks only the rows it deletes. */
-  async removeAll(range: string): Promise<void> {
-    for (let after = ''; ; ) {
-      const rows = await allKeys(this.#executor, { after, range })
+  async removeAll({ from, to }: KeyRange): Promise<void> {
+    for (let next = from; ; ) {
+      const rows = await allKeys(this.#executor, { from: next, to })
       const last = rows.at(-1)
       if (last === undefined) return
       await removeAll(
@@ -364,7 +354,7 @@ export class CacheRepository {
         rows.map((row) => row.key),
       )
       if (rows.length < KEYS_PER_DELETION) return
-      after = last.key
+      next = last.key
     }
   }
 }

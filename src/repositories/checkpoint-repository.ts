@@ -1,7 +1,8 @@
-import { and, asc, desc, eq, gt, or, type SQL, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, gt, lte, or, type SQL, sql } from 'drizzle-orm'
 import { now } from '../database/clock.js'
 import { decision } from '../database/dialect.js'
 import { command, type Executor, listStatement, statement } from '../database/statement.js'
+import type { KeyRange } from '../keys.js'
 import { checkpoints, locks } from '../schema/index.js'
 import { isHeldBy, type Tenure } from './lock-repository.js'
 import { type Page, pageOf } from './page.js'
@@ -46,8 +47,8 @@ const given = {
   progress: sql.placeholder('progress'),
   data: sql.placeholder('data'),
   estimatedTimeRemaining: sql.placeholder('estimatedTimeRemaining'),
-  after: sql.placeholder('after'),
-  range: sql.placeholder('range'),
+  from: sql.placeholder('from'),
+  to: sql.placeholder('to'),
   age: sql.placeholder('age'),
 }
 const row = { id, taskId, sequence, timestamp, progress, data, estimatedTimeRemaining }
@@ -209,7 +210,7 @@ const latestOfTasks = statement((database) => {
       sequence: sql<number>`max(${sequence})`.as('latest_sequence'),
     })
     .from(checkpoints)
-    .where(and(gt(taskId, given.after), sql`${taskId} like ${given.range} escape '|'`))
+    .where(and(gt(taskId, given.from), lte(taskId, given.to)))
     .groupBy(taskId)
     .orderBy(asc(taskId))
     .limit(ROWS_PER_PAGE)
@@ -294,9 +295,9 @@ export class CheckpointRepository {
     await removeInBatches(this.#executor, () => idsOlder(this.#executor, { taskId, age }))
   }
 
-  /** The latest row of each task whose id fits a LIKE pattern with the escape character `|`, by ascending task id. */
-  async listTasks(range: string, after = ''): Promise<Page<TaskRow, string>> {
-    const found = await latestOfTasks(this.#executor, { after, range })
+  /** The latest row of each task in a range of ids, in the order of the index. */
+  async listTasks(range: KeyRange, from = range.from): Promise<Page<TaskRow, string>> {
+    const found = await latestOfTasks(this.#executor, { to: range.to, from })
     // Rows of the same task and sequence come by ascending timestamp; the last one counts.
     const rows = found.filter((row, index) => found[index + 1]?.taskId !== row.taskId)
     return pageOf(rows, ROWS_PER_PAGE, ({ taskId }) => taskId)

@@ -1,7 +1,8 @@
-import { and, asc, eq, gt, isNotNull, type SQL, sql } from 'drizzle-orm'
+import { and, asc, eq, gt, isNotNull, lte, type SQL, sql } from 'drizzle-orm'
 import { after, now, nowMicroseconds, toMilliseconds } from '../database/clock.js'
 import { decision } from '../database/dialect.js'
 import { command, type Executor, listStatement, query, statement } from '../database/statement.js'
+import type { KeyRange } from '../keys.js'
 import { locks } from '../schema/index.js'
 import { type Page, pageOf } from './page.js'
 
@@ -37,8 +38,8 @@ const given = {
   owner: sql.placeholder('owner'),
   fence: sql.placeholder('fence'),
   ttl: sql.placeholder('ttl'),
-  after: sql.placeholder('after'),
-  range: sql.placeholder('range'),
+  from: sql.placeholder('from'),
+  to: sql.placeholder('to'),
   retention: sql.placeholder('retention'),
   seenFence: sql.placeholder('seenFence'),
 }
@@ -137,7 +138,7 @@ const list = statement((database) =>
   database
     .select(details)
     .from(locks)
-    .where(and(gt(key, given.after), sql`${key} like ${given.range} escape '|'`, isHeld))
+    .where(and(gt(key, given.from), lte(key, given.to), isHeld))
     .orderBy(asc(key))
     .limit(ROWS_PER_PAGE)
     .prepare(),
@@ -150,7 +151,7 @@ const nextPage = statement((database) =>
   database
     .select({ key, isOld: sql<number>`${isOld}`.mapWith(Number) })
     .from(locks)
-    .where(gt(key, given.after))
+    .where(gt(key, given.from))
     .orderBy(asc(key))
     .limit(ROWS_PER_PAGE)
     .prepare(),
@@ -229,20 +230,20 @@ export class LockRepository {
     return row as HeldLockRow | undefined
   }
 
-  /** The live tenures whose keys fit a LIKE pattern with the escape character `|`, by ascending key. */
-  async list(range: string, after = ''): Promise<Page<HeldLockRow, string>> {
-    const rows = (await list(this.#executor, { after, range })) as HeldLockRow[]
+  /** The live tenures of a range of keys, in the order of the primary key. */
+  async list(range: KeyRange, from = range.from): Promise<Page<HeldLockRow, string>> {
+    const rows = (await list(this.#executor, { to: range.to, from })) as HeldLockRow[]
     return pageOf(rows, ROWS_PER_PAGE, ({ key }) => key)
   }
 
   /**
    * Deletes the rows of one page that expired longer than `retention` ago.
    *
-   * @param after - The key to begin after; '' for the first page.
+   * @param from - The key to begin after.
    * @returns The last key of the page, or `undefined` at the end of the table.
    */
-  async removeOldOfPage(after: string, retention: number): Promise<string | undefined> {
-    const rows = await nextPage(this.#executor, { after, retention })
+  async removeOldOfPage(from: string, retention: number): Promise<string | undefined> {
+    const rows = await nextPage(this.#executor, { from, retention })
     const old = rows.filter((row) => row.isOld === 1).map((row) => row.key)
     if (old.length > 0) await removeOld(this.#executor, old, { retention })
     return rows.length < ROWS_PER_PAGE ? undefined : rows.at(-1)?.key
