@@ -2,7 +2,7 @@ import { defineConfig } from 'drizzle-kit'
 
 // `generate` needs no database; everything else does.
 const url = process.env.DATABASE_URL
-if (url === undefined && !process.argv.includes('generate') && !process.argv.includes('check')) {
+if (!url && !process.argv.includes('generate') && !process.argv.includes('check')) {
   throw new Error('Set DATABASE_URL, for example DATABASE_URL=mysql://user:password@localhost:3306/database')
 }
 

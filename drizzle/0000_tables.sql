@@ -39,7 +39,7 @@ CREATE TABLE `go_goscope_locks` (
 	`fence` decimal(20,0) NOT NULL,
 	`key` varchar(512) NOT NULL,
 	`owner` varchar(255) DEFAULT (NULL),
-	`acquired_at` datetime(3) NOT NULL,
+	`acquired_at` datetime(3) DEFAULT (NULL),
 	`expires_at` datetime(3) NOT NULL,
 	CONSTRAINT `go_goscope_locks_key` PRIMARY KEY(`key`)
 );

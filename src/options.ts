@@ -43,6 +43,7 @@ export interface AdapterOptions {
   createTables?: boolean
   /**
    * Milliseconds to wait for a connection from the pool, and again for the answer to a statement.
+   * A call whose time ran out fails at once, without repetitions.
    *
    * @default 10000
    */

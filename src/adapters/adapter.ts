@@ -87,7 +87,12 @@ export abstract class Adapter implements PersistenceAdapter {
 
   async #end(): Promise<void> {
     await this.operations.close()
-    if (this.#endsPool) await this.#pool.promise().end()
+    // A connection that broke cannot say goodbye; the pool is at its end all the same.
+    if (this.#endsPool)
+      await this.#pool
+        .promise()
+        .end()
+        .catch(() => {})
   }
 }
 

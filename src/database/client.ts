@@ -29,7 +29,12 @@ export interface BoundStatement extends PreparedText {
 
 /** No connection could be had, so the statement was not sent. */
 export class NotSent extends Error {
-  override readonly name = 'NotSent'
+  override readonly name: string = 'NotSent'
+}
+
+/** The time for getting a connection ran out, so the statement was not sent. */
+export class NotSentInTime extends NotSent {
+  override readonly name = 'NotSentInTime'
 }
 
 /** The statement was sent and the time for its answer ran out. */
@@ -160,7 +165,7 @@ function lease(pool: Pool, timeout: number): Promise<PoolConnection> {
     let late = false
     const timer = setTimeout(() => {
       late = true
-      reject(new NotSent(`the pool gave no connection within ${timeout} ms`))
+      reject(new NotSentInTime(`the pool gave no connection within ${timeout} ms`))
     }, timeout)
     pool.getConnection((error, connection) => {
       clearTimeout(timer)

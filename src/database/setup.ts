@@ -103,8 +103,10 @@ async function runOrExplain(connection: ConnectionClient, statement: string, pla
   try {
     await connection.send(statement)
   } catch (thrown) {
-    if (failureOf(thrown, 'connect').error.retryable) throw thrown
-    throw new SchemaError(`could not set up the tables. As a user who may, run:\n${script(plan)}`, { cause: thrown })
+    const { error } = failureOf(thrown, 'connect')
+    if (error.retryable) throw thrown
+    const { cause } = error
+    throw new SchemaError(`could not set up the tables. As a user who may, run:\n${script(plan)}`, { cause })
   }
 }
 

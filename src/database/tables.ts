@@ -54,9 +54,13 @@ function declaredColumn(column: MySqlColumn): DeclaredColumn {
     type,
     nullable: !column.notNull,
     isText,
-    definition: `${quote(column.name)} ${type}${collation} ${column.notNull ? 'not null' : 'null'}`,
+    // As the schema spells the default: drizzle-kit would rewrite a column without it on every push.
+    definition: `${quote(column.name)} ${type}${collation} ${column.notNull ? 'not null' : 'null default (null)'}`,
   }
 }
+
+/** What the table's further text columns get, and those that drizzle-kit rewrites. */
+export const tableDefaults = `default character set utf8mb4 collate ${COLLATION}`
 
 /** The statement that creates the table. The engine is named because a server's default may not have transactions. */
 export function createTable(table: DeclaredTable): string {
@@ -65,7 +69,7 @@ export function createTable(table: DeclaredTable): string {
     `primary key (${quote(table.primaryKey)})`,
     ...table.indexes.map((index) => index.definition),
   ]
-  return `create table if not exists ${quote(table.name)} (\n  ${parts.join(',\n  ')}\n) engine=InnoDB default character set utf8mb4 collate ${COLLATION}`
+  return `create table if not exists ${quote(table.name)} (\n  ${parts.join(',\n  ')}\n) engine=InnoDB ${tableDefaults}`
 }
 
 /** A name as an identifier, independent of the session's sql_mode. */

@@ -2,7 +2,7 @@ import { getTableName } from 'drizzle-orm'
 import { KeySpace } from '../keys.js'
 import { checkpoints, locks } from '../schema/index.js'
 import { type LiveTable, legacyIndexes, obstacles } from './live-tables.js'
-import { COLLATION, type DeclaredTable, quote } from './tables.js'
+import { COLLATION, type DeclaredTable, quote, tableDefaults } from './tables.js'
 
 /**
  * The statements that make an older table, such as one of go-go-scope's, equal to its declaration without losing
@@ -55,6 +55,7 @@ export function upgradeStatements(declared: DeclaredTable, live: LiveTable, keyP
     ...declared.columns.map((column) => `modify column ${column.definition}`),
     ...declared.indexes.filter(({ name }) => !live.indexes.has(name)).map((index) => `add ${index.definition}`),
     ...[...live.indexes].filter((name) => legacyIndexes.has(name)).map((name) => `drop index ${quote(name)}`),
+    tableDefaults,
   ]
   statements.push(`alter table ${table} ${finished.join(', ')}`)
   return statements

@@ -1,0 +1,95 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+
+/**
+ * What happens to a request:
+ * - `cut`: it never reaches the server, and the connection breaks.
+ * - `lose answer`: the server carries it out, and the connection breaks before the answer arrives.
+ * - `stall`: the server carries it out, and the answer waits for {@link TcpProxy.deliver}.
+ */
+export type Fault = 'cut' | 'lose answer' | 'stall'
+
+/** Stands between a client and a server, and disturbs single requests. */
+export class TcpProxy {
+  /** How many connections were opened so far. */
+  connections = 0
+  readonly #server: Server
+  readonly #target: URL
+  readonly #sockets = new Set<Socket>()
+  readonly #faults: { readonly content: string; readonly fault: Fault }[] = []
+  readonly #withheld: (() => void)[] = []
+
+  private constructor(server: Server, target: URL) {
+    this.#server = server
+    this.#target = target
+    server.on('connection', (client) => this.#join(client))
+  }
+
+  /** A proxy in front of the server of this URL. */
+  static async start(url: string): Promise<TcpProxy> {
+    const server = createServer()
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    return new TcpProxy(server, new URL(url))
+  }
+
+  /** The URL of the target, by way of this proxy. */
+  get url(): string {
+    const url = new URL(this.#target)
+    url.hostname = '127.0.0.1'
+    url.port = String((this.#server.address() as AddressInfo).port)
+    return url.href
+  }
+
+  /** Disturbs the next request that contains this text; those that follow it pass. */
+  disturb(content: string, fault: Fault): void {
+    this.#faults.push({ content, fault })
+  }
+
+  /** Whether every announced disturbance has taken place. */
+  get isDone(): boolean {
+    return this.#faults.length === 0
+  }
+
+  /** Delivers the answers that were withheld. */
+  deliver(): void {
+    for (const deliver of this.#withheld.splice(0)) deliver()
+  }
+
+  /** Breaks all connections and takes no more. */
+  async stop(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy()
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+
+  #join(client: Socket): void {
+    this.connections++
+    const server = connect(Number(this.#target.port), this.#target.hostname)
+    const both = [client, server]
+    const end = () => {
+      for (const socket of both) {
+        socket.destroy()
+        this.#sockets.delete(socket)
+      }
+    }
+    for (const socket of both) {
+      this.#sockets.add(socket)
+      socket.setNoDelay(true)
+      socket.on('error', end)
+      socket.on('close', end)
+    }
+    let present: Fault | undefined
+    client.on('data', (request) => {
+      const index = this.#faults.findIndex(({ content }) => request.includes(content))
+      if (index >= 0) present = this.#faults.splice(index, 1)[0]?.fault
+      if (present === 'cut') end()
+      else server.write(request)
+    })
+    server.on('data', (answer) => {
+      if (present === 'lose answer') end()
+      else if (present === 'stall') this.#withheld.push(() => client.write(answer))
+      else client.write(answer)
+    })
+  }
+}
