@@ -1,6 +1,6 @@
 import { and, asc, eq, gt, isNull, or, type SQL, sql } from 'drizzle-orm'
 import { after, now, toMilliseconds } from '../database/clock.js'
-import { type Executor, listStatement, statement } from '../database/statement.js'
+import { atMost, type Executor, listStatement, statement } from '../database/statement.js'
 import { cache } from '../schema/index.js'
 
 /** A stored value. */
@@ -74,7 +74,7 @@ const liveKeys = statement((database) =>
     .from(cache)
     .where(and(gt(key, given.after), matches(key, given.range), matches(decoded, given.pattern), isLive))
     .orderBy(asc(key))
-    .limit(KEYS_PER_PAGE)
+    .limit(atMost(KEYS_PER_PAGE))
     .prepare(),
 )
 
@@ -84,7 +84,7 @@ const allKeys = statement((database) =>
     .from(cache)
     .where(and(gt(key, given.after), matches(key, given.range)))
     .orderBy(asc(key))
-    .limit(KEYS_PER_DELETION)
+    .limit(atMost(KEYS_PER_DELETION))
     .prepare(),
 )
 

@@ -1,6 +1,6 @@
 import { and, asc, desc, eq, gt, or, type SQL, sql } from 'drizzle-orm'
 import { now } from '../database/clock.js'
-import { type Executor, listStatement, statement } from '../database/statement.js'
+import { atMost, type Executor, listStatement, statement } from '../database/statement.js'
 import { checkpoints } from '../schema/index.js'
 
 /** A stored checkpoint. */
@@ -68,7 +68,7 @@ const findLatest = statement((database) =>
     .from(checkpoints)
     .where(isOfTask)
     .orderBy(desc(sequence), desc(timestamp), desc(id))
-    .limit(1)
+    .limit(atMost(1))
     .prepare(),
 )
 
@@ -87,7 +87,7 @@ const listFirst = statement((database) =>
     .from(checkpoints)
     .where(isOfTask)
     .orderBy(asc(sequence), asc(timestamp), asc(id))
-    .limit(ROWS_PER_PAGE)
+    .limit(atMost(ROWS_PER_PAGE))
     .prepare(),
 )
 
@@ -97,7 +97,7 @@ const listAfter = statement((database) =>
     .from(checkpoints)
     .where(and(isOfTask, sql`${sequence} >= ${given.sequence}`, comesAfter))
     .orderBy(asc(sequence), asc(timestamp), asc(id))
-    .limit(ROWS_PER_PAGE)
+    .limit(atMost(ROWS_PER_PAGE))
     .prepare(),
 )
 
@@ -108,7 +108,7 @@ const idsBeyond = statement((database) =>
     .from(checkpoints)
     .where(isOfTask)
     .orderBy(desc(sequence), desc(timestamp), desc(id))
-    .limit(ROWS_PER_DELETION)
+    .limit(atMost(ROWS_PER_DELETION))
     .offset(sql.placeholder('kept'))
     .prepare(),
 )
