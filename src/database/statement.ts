@@ -1,4 +1,4 @@
-import { fillPlaceholders, SQL, sql } from 'drizzle-orm'
+import { fillPlaceholders, type Placeholder, SQL, sql } from 'drizzle-orm'
 import { MySqlDialect } from 'drizzle-orm/mysql-core'
 import { drizzle, type MySql2Database } from 'drizzle-orm/mysql2'
 import type { ResultSetHeader, RowDataPacket } from 'mysql2'
@@ -48,6 +48,15 @@ export function statement<Result>(build: (database: MySql2Database) => Prepared<
     }
     return prepared.execute(values)
   }
+}
+
+/**
+ * What to hand to a builder's `limit()`: a number there becomes a parameter, which mysql2 before 3.24 sends as DOUBLE,
+ * and MySQL takes no such LIMIT. This one is part of the text.
+ */
+export function atMost(rows: number): Placeholder {
+  // Drizzle embeds any fragment; its type names only placeholders.
+  return sql.raw(String(rows)) as unknown as Placeholder
 }
 
 const dialect = new MySqlDialect()

@@ -2,6 +2,7 @@ import { and, asc, count, eq, gt, isNull, lte, or, type SQL, sql } from 'drizzle
 import { after, now, toMilliseconds } from '../database/clock.js'
 import { decision } from '../database/dialect.js'
 import {
+  atMost,
   command,
   type Executor,
   listQuery,
@@ -176,7 +177,7 @@ const liveKeys = statement((database) =>
     .from(cache)
     .where(and(isInRange, fits, isLive))
     .orderBy(asc(key))
-    .limit(KEYS_PER_PAGE)
+    .limit(atMost(KEYS_PER_PAGE))
     .prepare(),
 )
 
@@ -186,7 +187,7 @@ const liveRows = statement((database) =>
     .from(cache)
     .where(and(isInRange, fits, isLive))
     .orderBy(asc(key))
-    .limit(ROWS_PER_PAGE)
+    .limit(atMost(ROWS_PER_PAGE))
     .prepare(),
 )
 
@@ -200,7 +201,7 @@ const expiredKeys = statement((database) =>
     .select({ key })
     .from(cache)
     .where(and(sql`${expiresAt} <= utc_timestamp(3)`, isInRange))
-    .limit(KEYS_PER_DELETION)
+    .limit(atMost(KEYS_PER_DELETION))
     .prepare(),
 )
 const removeExpired = listStatement(
@@ -208,7 +209,7 @@ const removeExpired = listStatement(
 )
 
 const allKeys = statement((database) =>
-  database.select({ key }).from(cache).where(isInRange).orderBy(asc(key)).limit(KEYS_PER_DELETION).prepare(),
+  database.select({ key }).from(cache).where(isInRange).orderBy(asc(key)).limit(atMost(KEYS_PER_DELETION)).prepare(),
 )
 
 /** The rows of `go_goscope_cache`. Keys come in their stored form; durations are milliseconds. */

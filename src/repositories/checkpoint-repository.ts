@@ -1,7 +1,7 @@
 import { and, asc, desc, eq, gt, lte, or, type SQL, sql } from 'drizzle-orm'
 import { now } from '../database/clock.js'
 import { decision } from '../database/dialect.js'
-import { command, type Executor, listStatement, statement } from '../database/statement.js'
+import { atMost, command, type Executor, listStatement, statement } from '../database/statement.js'
 import type { KeyRange } from '../keys.js'
 import { checkpoints, locks } from '../schema/index.js'
 import { isHeldBy, type Tenure } from './lock-repository.js'
@@ -123,7 +123,7 @@ const findLatest = statement((database) =>
     .from(checkpoints)
     .where(isOfTask)
     .orderBy(desc(sequence), desc(timestamp), desc(id))
-    .limit(1)
+    .limit(atMost(1))
     .prepare(),
 )
 
@@ -133,7 +133,7 @@ const findProgress = statement((database) =>
     .from(checkpoints)
     .where(isOfTask)
     .orderBy(desc(sequence), desc(timestamp), desc(id))
-    .limit(1)
+    .limit(atMost(1))
     .prepare(),
 )
 
@@ -152,7 +152,7 @@ const listFirst = statement((database) =>
     .from(checkpoints)
     .where(isOfTask)
     .orderBy(asc(sequence), asc(timestamp), asc(id))
-    .limit(ROWS_PER_PAGE)
+    .limit(atMost(ROWS_PER_PAGE))
     .prepare(),
 )
 
@@ -162,7 +162,7 @@ const listAfter = statement((database) =>
     .from(checkpoints)
     .where(and(isOfTask, sql`${sequence} >= ${given.sequence}`, comesAfter))
     .orderBy(asc(sequence), asc(timestamp), asc(id))
-    .limit(ROWS_PER_PAGE)
+    .limit(atMost(ROWS_PER_PAGE))
     .prepare(),
 )
 
@@ -173,7 +173,7 @@ const idsBeyond = statement((database) =>
     .from(checkpoints)
     .where(isOfTask)
     .orderBy(desc(sequence), desc(timestamp), desc(id))
-    .limit(ROWS_PER_DELETION)
+    .limit(atMost(ROWS_PER_DELETION))
     .offset(sql.placeholder('kept'))
     .prepare(),
 )
@@ -189,7 +189,7 @@ const idsOlder = statement((database) =>
         sql`${sequence} < (select max(${sequence}) from ${checkpoints} where ${isOfTask})`,
       ),
     )
-    .limit(ROWS_PER_DELETION)
+    .limit(atMost(ROWS_PER_DELETION))
     .prepare(),
 )
 
@@ -198,7 +198,7 @@ const idsUpTo = statement((database) =>
     .select({ id })
     .from(checkpoints)
     .where(and(isOfTask, sql`coalesce(${fence}, 0) <= ${sql.placeholder('heldFence')}`))
-    .limit(ROWS_PER_DELETION)
+    .limit(atMost(ROWS_PER_DELETION))
     .prepare(),
 )
 
@@ -213,7 +213,7 @@ const latestOfTasks = statement((database) => {
     .where(and(gt(taskId, given.from), lte(taskId, given.to)))
     .groupBy(taskId)
     .orderBy(asc(taskId))
-    .limit(ROWS_PER_PAGE)
+    .limit(atMost(ROWS_PER_PAGE))
     .as('latest')
   return database
     .select(progressOfRow)

@@ -1,7 +1,7 @@
 import { and, asc, eq, gt, isNotNull, lte, type SQL, sql } from 'drizzle-orm'
 import { after, now, nowMicroseconds, toMilliseconds } from '../database/clock.js'
 import { decision } from '../database/dialect.js'
-import { command, type Executor, listStatement, query, statement } from '../database/statement.js'
+import { atMost, command, type Executor, listStatement, query, statement } from '../database/statement.js'
 import type { KeyRange } from '../keys.js'
 import { locks } from '../schema/index.js'
 import { type Page, pageOf } from './page.js'
@@ -140,7 +140,7 @@ const list = statement((database) =>
     .from(locks)
     .where(and(gt(key, given.from), lte(key, given.to), isHeld))
     .orderBy(asc(key))
-    .limit(ROWS_PER_PAGE)
+    .limit(atMost(ROWS_PER_PAGE))
     .prepare(),
 )
 
@@ -153,7 +153,7 @@ const nextPage = statement((database) =>
     .from(locks)
     .where(gt(key, given.from))
     .orderBy(asc(key))
-    .limit(ROWS_PER_PAGE)
+    .limit(atMost(ROWS_PER_PAGE))
     .prepare(),
 )
 

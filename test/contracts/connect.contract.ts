@@ -394,7 +394,12 @@ onEveryServer('connect', (context) => {
         'alter table go_goscope_cache drop index go_goscope_cache_expires_at',
       ],
       ['idx_expires', 'an index of old', 'alter table go_goscope_locks add index idx_expires (expires_at)'],
-      ['engine InnoDB', 'another engine', 'alter table go_goscope_locks engine=MEMORY'],
+      [
+        'engine InnoDB',
+        'another engine',
+        // MySQL allows the default of nullable columns, an expression, in InnoDB only.
+        'alter table go_goscope_locks modify owner varchar(255), modify acquired_at datetime(3), engine=MEMORY',
+      ],
       [
         'go_goscope_cache.tenant',
         'an undeclared column without a default',

@@ -14,7 +14,9 @@ describe('options', () => {
       timeout: 10_000,
       retry: { contention: 10, connection: 3, pause: 10 },
       endPool: false,
+      codec: expect.objectContaining({ encode: expect.any(Function), decode: expect.any(Function) }),
       defaultLockTTL: 30_000,
+      lockPatience: 3,
     }
     expect(resolve({})).toEqual(defaults)
     expect(resolve({ keyPrefix: undefined, retry: undefined, timeout: undefined })).toEqual(defaults)
@@ -24,6 +26,7 @@ describe('options', () => {
   it('replace the defaults one by one', () => {
     expect(resolve({ keyPrefix: 'billing:', retry: { connection: 0 } })).toEqual({
       ...resolve({}),
+      codec: expect.anything(),
       keyPrefix: 'billing:',
       retry: { contention: 10, connection: 0, pause: 10 },
     })
