@@ -41,8 +41,9 @@ const unsent = new Set([1040, 1203, 1226, 1243, 1290, 1461, 1792, 1836, 4031])
 // 1053 server shutdown, 1317 and 1927 and 3169 killed, 1152, 1158-1161 connection aborted.
 const unanswered = new Set([1053, 1152, 1158, 1159, 1160, 1161, 1317, 1927, 3169])
 
-// 1054 unknown column, 1146 no such table, 1364 column without default, 1265 and 1406 does not fit the column.
-const schema = new Set([1054, 1146, 1265, 1364, 1406])
+// 1054 unknown column, 1146 no such table, 1176 no such index, 1364 column without default, 1265 and 1406 does not
+// fit the column.
+const schema = new Set([1054, 1146, 1176, 1265, 1364, 1406])
 
 // 1044, 1045, 1142, 1143, 1227, 1698: the user lacks a privilege. 1049: no such database.
 const hints: Readonly<Record<number, string>> = {

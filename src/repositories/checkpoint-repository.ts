@@ -1,6 +1,7 @@
 import { and, asc, desc, eq, gt, or, type SQL, sql } from 'drizzle-orm'
 import { now } from '../database/clock.js'
 import { type Executor, listStatement, statement } from '../database/statement.js'
+import { TASK_INDEX } from '../schema/checkpoints.js'
 import { checkpoints } from '../schema/index.js'
 
 /** A stored checkpoint. */
@@ -61,13 +62,20 @@ const find = statement((database) => database.select(row).from(checkpoints).wher
 
 const isOfTask = eq(taskId, given.taskId)
 
-/** Read backwards through the index on (task_id, sequence, timestamp), which ends in the primary key. */
+/**
+ * Every read of a task follows the index on (task_id, sequence, timestamp), which InnoDB ends in the primary key, so
+ * rows of one sequence and timestamp come in the order of their ids. Naming the id in ORDER BY would make the
+ * servers sort all rows of the task, data included: they do not count on a key that long. The hint keeps them from
+ * reading the whole of a small table and sorting it, which would leave the order of such rows open.
+ */
+const inOrder = { forceIndex: TASK_INDEX }
+
 const findLatest = statement((database) =>
   database
     .select(row)
-    .from(checkpoints)
+    .from(checkpoints, inOrder)
     .where(isOfTask)
-    .orderBy(desc(sequence), desc(timestamp), desc(id))
+    .orderBy(desc(sequence), desc(timestamp))
     .limit(1)
     .prepare(),
 )
@@ -84,9 +92,9 @@ const comesAfter = or(
 const listFirst = statement((database) =>
   database
     .select(row)
-    .from(checkpoints)
+    .from(checkpoints, inOrder)
     .where(isOfTask)
-    .orderBy(asc(sequence), asc(timestamp), asc(id))
+    .orderBy(asc(sequence), asc(timestamp))
     .limit(ROWS_PER_PAGE)
     .prepare(),
 )
@@ -94,9 +102,9 @@ const listFirst = statement((database) =>
 const listAfter = statement((database) =>
   database
     .select(row)
-    .from(checkpoints)
+    .from(checkpoints, inOrder)
     .where(and(isOfTask, sql`${sequence} >= ${given.sequence}`, comesAfter))
-    .orderBy(asc(sequence), asc(timestamp), asc(id))
+    .orderBy(asc(sequence), asc(timestamp))
     .limit(ROWS_PER_PAGE)
     .prepare(),
 )
@@ -105,9 +113,9 @@ const listAfter = statement((database) =>
 const idsBeyond = statement((database) =>
   database
     .select({ id })
-    .from(checkpoints)
+    .from(checkpoints, inOrder)
     .where(isOfTask)
-    .orderBy(desc(sequence), desc(timestamp), desc(id))
+    .orderBy(desc(sequence), desc(timestamp))
     .limit(ROWS_PER_DELETION)
     .offset(sql.placeholder('kept'))
     .prepare(),
