@@ -68,13 +68,13 @@ const listSizes = [1, 10, 100, 1_000]
 
 /**
  * A write whose `sql` holds a list of up to 1,000 parameters, as in `key in ${list}`.
- * Repeating an item must not change what the statement does.
+ * Repeating an item must not change what the statement does. Other placeholders go by their names.
  */
 export function listStatement(
   build: (list: SQL) => SQL,
-): (executor: Executor, items: readonly string[]) => Promise<ResultSetHeader> {
+): (executor: Executor, items: readonly string[], others?: Record<string, unknown>) => Promise<ResultSetHeader> {
   const sized = new Map<number, Statement<ResultSetHeader>>()
-  return (executor, items) => {
+  return (executor, items, others) => {
     const size = listSizes.find((candidate) => candidate >= items.length)
     if (size === undefined || items.length === 0) throw new RangeError(`expected 1 to 1,000 items, got ${items.length}`)
     let write = sized.get(size)
@@ -83,7 +83,7 @@ export function listStatement(
       write = command(build(sql`(${sql.join(placeholders, sql`, `)})`))
       sized.set(size, write)
     }
-    const values: Record<string, unknown> = {}
+    const values: Record<string, unknown> = { ...others }
     for (let index = 0; index < size; index++) values[index] = items[Math.min(index, items.length - 1)]
     return write(executor, values)
   }

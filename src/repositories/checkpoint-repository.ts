@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, gt, or, type SQL, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, gt, lt, lte, or, type SQL, sql } from 'drizzle-orm'
 import { now } from '../database/clock.js'
 import { type Executor, listStatement, statement } from '../database/statement.js'
 import { TASK_INDEX } from '../schema/checkpoints.js'
@@ -109,10 +109,10 @@ const listAfter = statement((database) =>
     .prepare(),
 )
 
-/** Ids first, then deletion by primary key: deleting through the index deadlocks with concurrent saves. */
+/** From the latest on, so that the first row is the limit below which all may go. */
 const idsBeyond = statement((database) =>
   database
-    .select({ id })
+    .select({ id, sequence, timestamp })
     .from(checkpoints, inOrder)
     .where(isOfTask)
     .orderBy(desc(sequence), desc(timestamp))
@@ -121,7 +121,13 @@ const idsBeyond = statement((database) =>
     .prepare(),
 )
 
-const removeAll = listStatement((ids) => sql`delete from ${checkpoints} where ${id} in ${ids}`)
+const isUpToLimit = or(lt(sequence, given.sequence), and(eq(sequence, given.sequence), lte(timestamp, given.timestamp)))
+
+/**
+ * Ids first, then deletion by primary key: deleting through the index deadlocks with concurrent saves. The limit
+ * spares an id that was saved anew in between.
+ */
+const removeAll = listStatement((ids) => sql`delete from ${checkpoints} where ${id} in ${ids} and ${isUpToLimit}`)
 
 /** The rows of `go_goscope_checkpoints`. Ids and task ids come in their stored form. */
 export class CheckpointRepository {
@@ -165,10 +171,12 @@ export class CheckpointRepository {
     for (;;) {
       // A string, because drivers send numbers as DOUBLE, which MySQL refuses here.
       const rows = await idsBeyond(this.#executor, { taskId, kept: String(kept) })
-      if (rows.length === 0) return
+      const [limit] = rows
+      if (limit === undefined) return
       await removeAll(
         this.#executor,
         rows.map((row) => row.id),
+        { sequence: limit.sequence, timestamp: limit.timestamp },
       )
       if (rows.length < ROWS_PER_DELETION) return
     }
