@@ -43,9 +43,9 @@ const unsent = new Set([1040, 1203, 1226, 1243, 1290, 1461, 1792, 1836, 4031])
 // 1053 server shutdown, 1317 and 1927 and 3169 killed, 1152, 1158-1161 connection aborted.
 const unanswered = new Set([1053, 1152, 1158, 1159, 1160, 1161, 1317, 1927, 3169])
 
-// 1054 unknown column, 1146 no such table, 1364 column without default;
+// 1054 unknown column, 1146 no such table, 1176 no such index, 1364 column without default;
 // 1264, 1265, 1292, 1366, 1406, 3854 and 3988 does not fit the column.
-const schema = new Set([1054, 1146, 1264, 1265, 1292, 1364, 1366, 1406, 3854, 3988])
+const schema = new Set([1054, 1146, 1176, 1264, 1265, 1292, 1364, 1366, 1406, 3854, 3988])
 
 // 1044, 1045, 1142, 1143, 1227, 1698: the user lacks a privilege. 1049: no such database.
 const hints: Readonly<Record<number, string>> = {

@@ -1,8 +1,9 @@
-import { and, asc, desc, eq, gt, lte, or, type SQL, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, gt, lt, lte, or, type SQL, sql } from 'drizzle-orm'
 import { now } from '../database/clock.js'
 import { decision } from '../database/dialect.js'
 import { atMost, command, type Executor, listStatement, statement } from '../database/statement.js'
 import type { KeyRange } from '../keys.js'
+import { TASK_INDEX } from '../schema/checkpoints.js'
 import { checkpoints, locks } from '../schema/index.js'
 import { isHeldBy, type Tenure } from './lock-repository.js'
 import { type Page, pageOf } from './page.js'
@@ -116,13 +117,20 @@ const find = statement((database) => database.select(row).from(checkpoints).wher
 
 const isOfTask = eq(taskId, given.taskId)
 
-/** Read backwards through the index on (task_id, sequence, timestamp), which ends in the primary key. */
+/**
+ * Every read of a task follows the index on (task_id, sequence, timestamp), which InnoDB ends in the primary key, so
+ * rows of one sequence and timestamp come in the order of their ids. Naming the id in ORDER BY would make the
+ * servers sort all rows of the task, data included: they do not count on a key that long. The hint keeps them from
+ * reading the whole of a small table and sorting it, which would leave the order of such rows open.
+ */
+const inOrder = { forceIndex: TASK_INDEX }
+
 const findLatest = statement((database) =>
   database
     .select(row)
-    .from(checkpoints)
+    .from(checkpoints, inOrder)
     .where(isOfTask)
-    .orderBy(desc(sequence), desc(timestamp), desc(id))
+    .orderBy(desc(sequence), desc(timestamp))
     .limit(atMost(1))
     .prepare(),
 )
@@ -130,9 +138,9 @@ const findLatest = statement((database) =>
 const findProgress = statement((database) =>
   database
     .select(progressOfRow)
-    .from(checkpoints)
+    .from(checkpoints, inOrder)
     .where(isOfTask)
-    .orderBy(desc(sequence), desc(timestamp), desc(id))
+    .orderBy(desc(sequence), desc(timestamp))
     .limit(atMost(1))
     .prepare(),
 )
@@ -149,9 +157,9 @@ const comesAfter = or(
 const listFirst = statement((database) =>
   database
     .select(row)
-    .from(checkpoints)
+    .from(checkpoints, inOrder)
     .where(isOfTask)
-    .orderBy(asc(sequence), asc(timestamp), asc(id))
+    .orderBy(asc(sequence), asc(timestamp))
     .limit(atMost(ROWS_PER_PAGE))
     .prepare(),
 )
@@ -159,45 +167,43 @@ const listFirst = statement((database) =>
 const listAfter = statement((database) =>
   database
     .select(row)
-    .from(checkpoints)
+    .from(checkpoints, inOrder)
     .where(and(isOfTask, sql`${sequence} >= ${given.sequence}`, comesAfter))
-    .orderBy(asc(sequence), asc(timestamp), asc(id))
+    .orderBy(asc(sequence), asc(timestamp))
     .limit(atMost(ROWS_PER_PAGE))
     .prepare(),
 )
 
-/** Ids first, then deletion by primary key: deleting through the index deadlocks with concurrent saves. */
+/** From the latest on, so that the first row is the limit below which all may go. */
 const idsBeyond = statement((database) =>
   database
-    .select({ id })
-    .from(checkpoints)
+    .select({ id, sequence, timestamp })
+    .from(checkpoints, inOrder)
     .where(isOfTask)
-    .orderBy(desc(sequence), desc(timestamp), desc(id))
+    .orderBy(desc(sequence), desc(timestamp))
     .limit(atMost(ROWS_PER_DELETION))
     .offset(sql.placeholder('kept'))
     .prepare(),
 )
 
+const isOld = sql`${checkpoints.createdAt} < ${now} - interval ${given.age} * 1000 microsecond`
+
 const idsOlder = statement((database) =>
   database
     .select({ id })
     .from(checkpoints)
-    .where(
-      and(
-        isOfTask,
-        sql`${checkpoints.createdAt} < ${now} - interval ${given.age} * 1000 microsecond`,
-        sql`${sequence} < (select max(${sequence}) from ${checkpoints} where ${isOfTask})`,
-      ),
-    )
+    .where(and(isOfTask, isOld, sql`${sequence} < (select max(${sequence}) from ${checkpoints} where ${isOfTask})`))
     .limit(atMost(ROWS_PER_DELETION))
     .prepare(),
 )
+
+const isOfEarlierTenure = sql`coalesce(${fence}, 0) <= ${sql.placeholder('heldFence')}`
 
 const idsUpTo = statement((database) =>
   database
     .select({ id })
     .from(checkpoints)
-    .where(and(isOfTask, sql`coalesce(${fence}, 0) <= ${sql.placeholder('heldFence')}`))
+    .where(and(isOfTask, isOfEarlierTenure))
     .limit(atMost(ROWS_PER_DELETION))
     .prepare(),
 )
@@ -223,7 +229,17 @@ const latestOfTasks = statement((database) => {
     .prepare()
 })
 
-const removeAll = listStatement((ids) => sql`delete from ${checkpoints} where ${id} in ${ids}`)
+const isUpToLimit = or(lt(sequence, given.sequence), and(eq(sequence, given.sequence), lte(timestamp, given.timestamp)))
+
+/**
+ * Ids first, then deletion by primary key: deleting through the index deadlocks with concurrent saves. The condition
+ * spares an id that was saved anew in between.
+ */
+const removeWhere = (condition: SQL | undefined) =>
+  listStatement((ids) => sql`delete from ${checkpoints} where ${id} in ${ids} and ${condition}`)
+const removeUpToLimit = removeWhere(isUpToLimit)
+const removeOld = removeWhere(isOld)
+const removeOfEarlierTenure = removeWhere(isOfEarlierTenure)
 
 /** The rows of `go_goscope_checkpoints`. Ids and task ids come in their stored form. */
 export class CheckpointRepository {
@@ -281,18 +297,26 @@ export class CheckpointRepository {
    * @param executor - That of the caller's transaction, if there is one.
    */
   async removeBeyond(taskId: string, kept: number, executor: Executor = this.#executor): Promise<void> {
-    // A string, because drivers send numbers as DOUBLE, which MySQL refuses here.
-    await removeInBatches(executor, () => idsBeyond(executor, { taskId, kept: String(kept) }))
+    for (;;) {
+      // A string, because drivers send numbers as DOUBLE, which MySQL refuses here.
+      const rows = await idsBeyond(executor, { taskId, kept: String(kept) })
+      const [limit] = rows
+      if (limit === undefined) return
+      await removeUpToLimit(executor, idsOf(rows), { sequence: limit.sequence, timestamp: limit.timestamp })
+      if (rows.length < ROWS_PER_DELETION) return
+    }
   }
 
   /** Deletes the task's rows whose token is at most `fence`. */
   async removeUpTo(taskId: string, fence: number): Promise<void> {
-    await removeInBatches(this.#executor, () => idsUpTo(this.#executor, { taskId, heldFence: fence }))
+    const find = () => idsUpTo(this.#executor, { taskId, heldFence: fence })
+    await inBatches(find, (ids) => removeOfEarlierTenure(this.#executor, ids, { heldFence: fence }))
   }
 
   /** Deletes the task's rows that were saved longer than `age` ago, but for the latest row. */
   async removeOlder(taskId: string, age: number): Promise<void> {
-    await removeInBatches(this.#executor, () => idsOlder(this.#executor, { taskId, age }))
+    const find = () => idsOlder(this.#executor, { taskId, age })
+    await inBatches(find, (ids) => removeOld(this.#executor, ids, { age }))
   }
 
   /** The latest row of each task in a range of ids, in the order of the index. */
@@ -304,10 +328,14 @@ export class CheckpointRepository {
   }
 }
 
-async function removeInBatches(executor: Executor, find: () => Promise<{ id: string }[]>): Promise<void> {
+async function inBatches(find: () => Promise<{ id: string }[]>, remove: (ids: string[]) => Promise<unknown>) {
   for (;;) {
-    const ids = (await find()).map((row) => row.id)
-    if (ids.length > 0) await removeAll(executor, ids)
+    const ids = idsOf(await find())
+    if (ids.length > 0) await remove(ids)
     if (ids.length < ROWS_PER_DELETION) return
   }
+}
+
+function idsOf(rows: readonly { id: string }[]): string[] {
+  return rows.map((row) => row.id)
 }

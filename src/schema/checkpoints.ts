@@ -1,6 +1,9 @@
 import { index, mysqlTable } from 'drizzle-orm/mysql-core'
 import { absent, countColumn, instantColumn, jsonColumn, keyColumn, numberColumn } from './columns.js'
 
+/** The index in whose order the checkpoints of a task are read. */
+export const TASK_INDEX = 'go_goscope_checkpoints_task'
+
 /** One row per checkpoint of a task. */
 export const checkpoints = mysqlTable(
   'go_goscope_checkpoints',
@@ -17,5 +20,5 @@ export const checkpoints = mysqlTable(
     fence: countColumn('fence').default(absent),
     createdAt: instantColumn('created_at').notNull(),
   },
-  (table) => [index('go_goscope_checkpoints_task').on(table.taskId, table.sequence, table.timestamp)],
+  (table) => [index(TASK_INDEX).on(table.taskId, table.sequence, table.timestamp)],
 )
