@@ -29,13 +29,24 @@ export const decision = {
   },
 
   /** An upsert that happens only while a row of another table fits `condition`, and keeps that row locked meanwhile. */
-  insertWhile(table: unknown, columns: SQL, source: SQL, other: unknown, condition: SQL, onDuplicate: SQL): Dialects {
-    const into = sql`into ${table} (${columns})`
+  insertWhile(...upsert: Parameters<typeof writeWhile>): Dialects {
+    const write = writeWhile(...upsert)
     return {
-      mariadb: sql`${withoutWaiting} insert ${into} select ${source} from ${other} where ${condition} for update
-        on duplicate key update ${onDuplicate}`,
-      mysql: sql`insert ${inUTC} ${into} select ${source} from ${other} where ${condition} for update nowait
-        on duplicate key update ${onDuplicate}`,
+      mariadb: sql`${withoutWaiting} insert ${write(sql`for update`)}`,
+      mysql: sql`insert ${inUTC} ${write(sql`for update nowait`)}`,
+    }
+  },
+
+  /**
+   * The same inside a caller's transaction, which nobody could repeat: it waits for whoever holds the other table's row,
+   * a renewal most likely. Newer MariaDB servers would roll the transaction back (1020) when that renewal was
+   * committed after its first read.
+   */
+  insertWhileWaiting(...upsert: Parameters<typeof writeWhile>): Dialects {
+    const write = writeWhile(...upsert)(sql`for update`)
+    return {
+      mariadb: sql`set statement time_zone = '+00:00' /*M!110402 , innodb_snapshot_isolation = 0 */ for insert ${write}`,
+      mysql: sql`insert ${inUTC} ${write}`,
     }
   },
 
@@ -58,6 +69,11 @@ export const decision = {
         ) as old straight_join ${table} on ${key} = old_key`,
     }
   },
+}
+
+function writeWhile(table: unknown, columns: SQL, source: SQL, other: unknown, condition: SQL, onDuplicate: SQL) {
+  return (locking: SQL): SQL => sql`into ${table} (${columns}) select ${source} from ${other} where ${condition}
+    ${locking} on duplicate key update ${onDuplicate}`
 }
 
 const withoutWaiting = sql`set statement time_zone = '+00:00', innodb_lock_wait_timeout = 0 for`

@@ -95,23 +95,23 @@ const put = statement((database) =>
  * between the check and the write, so no row with a smaller token follows one with a larger.
  * Reports 0 when the lock is lost.
  */
-const putUnderLock = command(
-  decision.insertWhile(
-    checkpoints,
-    sql`id, task_id, sequence, timestamp, progress, data, estimated_time_remaining, fence, created_at`,
-    sql`${given.id}, ${given.taskId}, ${given.sequence}, ${given.timestamp}, ${given.progress}, ${given.data},
-      ${given.estimatedTimeRemaining}, ${locks.fence} + 0 * last_insert_id(${sql.raw(String(STORED))}), ${now}`,
-    locks,
-    isHeldBy,
-    sql.join(
-      Object.entries(assignments).map(([name, value]) => {
-        const column = sql.identifier(checkpoints[name as keyof typeof assignments].name)
-        return sql`${column} = ${value}`
-      }),
-      sql`, `,
-    ),
+const underLock: Parameters<typeof decision.insertWhile> = [
+  checkpoints,
+  sql`id, task_id, sequence, timestamp, progress, data, estimated_time_remaining, fence, created_at`,
+  sql`${given.id}, ${given.taskId}, ${given.sequence}, ${given.timestamp}, ${given.progress}, ${given.data},
+    ${given.estimatedTimeRemaining}, ${locks.fence} + 0 * last_insert_id(${sql.raw(String(STORED))}), ${now}`,
+  locks,
+  isHeldBy,
+  sql.join(
+    Object.entries(assignments).map(([name, value]) => {
+      const column = sql.identifier(checkpoints[name as keyof typeof assignments].name)
+      return sql`${column} = ${value}`
+    }),
+    sql`, `,
   ),
-)
+]
+const putUnderLock = command(decision.insertWhile(...underLock))
+const putUnderLockInTransaction = command(decision.insertWhileWaiting(...underLock))
 
 const find = statement((database) => database.select(row).from(checkpoints).where(eq(id, given.id)).prepare())
 
@@ -255,13 +255,15 @@ export class CheckpointRepository {
    * @param tenure - Do so only while this lock is held, and note its token.
    * @param executor - That of the caller's transaction, if there is one.
    */
-  async put(row: CheckpointRow, tenure?: Tenure, executor: Executor = this.#executor): Promise<Putting> {
+  async put(row: CheckpointRow, tenure?: Tenure, executor?: Executor): Promise<Putting> {
     if (tenure === undefined) {
-      const [{ insertId }] = await put(executor, { ...row })
+      const [{ insertId }] = await put(executor ?? this.#executor, { ...row })
       return insertId === OTHER_TASK ? 'other task' : 'stored'
     }
     const values = { ...row, key: tenure.key, owner: tenure.owner, heldFence: tenure.fence }
-    const { insertId } = await putUnderLock(executor, values)
+    const { insertId } = await (executor === undefined
+      ? putUnderLock(this.#executor, values)
+      : putUnderLockInTransaction(executor, values))
     return insertId === OTHER_TASK ? 'other task' : insertId === STORED ? 'stored' : 'lock lost'
   }
 
