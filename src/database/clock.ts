@@ -12,9 +12,12 @@ export const now: SQL = sql`(utc_timestamp(6) + interval timestampdiff(microseco
 /** {@link now} as microseconds since 1970. */
 export const nowMicroseconds: SQL<number> = sql`(timestampdiff(microsecond, '1970-01-01', utc_timestamp(6)) + timestampdiff(microsecond, now(6), sysdate(6)))`
 
-/** The moment `milliseconds` from now. */
+/**
+ * The moment `milliseconds` from now, and up to one more: the columns keep whole milliseconds, servers round or cut
+ * the rest, and nothing may expire early.
+ */
 export function after(milliseconds: unknown): SQL {
-  return sql`(${now} + interval ${milliseconds} * 1000 microsecond)`
+  return sql`(${now} + interval ${milliseconds} * 1000 + 999 microsecond)`
 }
 
 /** An instant as milliseconds since 1970, independent of what session and driver make of DATETIMEs. */

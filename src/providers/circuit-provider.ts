@@ -49,6 +49,9 @@ export class Circuits implements CircuitBreakerStateProvider {
    */
   async setState(key: string, state: CircuitBreakerPersistedState): Promise<void> {
     const storedKey = this.#keys.toStored(key)
+    if (typeof state !== 'object' || state === null) {
+      throw new InvalidArgumentError(`state: expected an object, got ${state === null ? 'null' : typeof state}`)
+    }
     if (!['closed', 'open', 'half-open'].includes(state.state)) {
       throw new InvalidArgumentError('state: expected closed, open or half-open')
     }

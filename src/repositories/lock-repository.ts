@@ -52,7 +52,8 @@ export const isHeldBy: SQL = sql`${isOfOwner} and ${fence} = ${sql.placeholder('
 
 const isFree = sql`(${owner} is null or ${expiresAt} <= ${now})`
 const isGranted = sql`last_insert_id() >= ${sql.raw(String(LEAST_FENCE))}`
-const remaining = sql`greatest(timestampdiff(microsecond, ${now}, ${expiresAt}), 1)`
+// The bounds keep a lock that is held for decades, or expires this instant, from looking granted or undecided.
+const remaining = sql`least(greatest(timestampdiff(microsecond, ${now}, ${expiresAt}), 1), ${sql.raw(String(LEAST_FENCE - 1))})`
 
 /**
  * One upsert is a transaction that holds the row's exclusive lock from its check to its write, so no two callers

@@ -3,7 +3,7 @@ import type { Pool, RowDataPacket } from 'mysql2/promise'
 
 /**
  * How many statements `work` sends, counted by the server. The pool must have a single connection,
- * and the work must have run once before, so that its statements are prepared.
+ * and the work must have run once before, so that its statements are prepared: preparing counts too.
  */
 export async function countStatements(pool: Pool, work: () => Promise<unknown>): Promise<number> {
   const before = await questions(pool)
@@ -13,8 +13,11 @@ export async function countStatements(pool: Pool, work: () => Promise<unknown>):
 }
 
 async function questions(pool: Pool): Promise<number> {
-  const [rows] = await pool.query({ sql: "show session status like 'Questions'", rowsAsArray: true })
-  return Number((rows as unknown as [string, string][])[0]?.[1])
+  const [rows] = await pool.query({
+    sql: "show session status where variable_name in ('Questions', 'Com_stmt_prepare')",
+    rowsAsArray: true,
+  })
+  return (rows as unknown as [string, string][]).reduce((sum, [, count]) => sum + Number(count), 0)
 }
 
 /** A statement as it was sent. */
