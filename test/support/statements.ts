@@ -47,6 +47,9 @@ export interface PlanStep {
 /** How the server would carry out a statement that was sent. */
 export async function explain(admin: Pool, statement: SentStatement | undefined): Promise<PlanStep[]> {
   if (statement === undefined) throw new Error('expected a recorded statement, got none')
-  const [plan] = await admin.execute<(PlanStep & RowDataPacket)[]>(`explain format=traditional ${statement.sql}`, statement.values)
+  const [plan] = await admin.execute<(PlanStep & RowDataPacket)[]>(
+    `explain format=traditional ${statement.sql}`,
+    statement.values,
+  )
   return plan.map(({ type, key, Extra }) => ({ type, key, Extra }))
 }
