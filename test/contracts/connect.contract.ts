@@ -394,7 +394,11 @@ onEveryServer('connect', (context) => {
         'alter table go_goscope_cache drop index go_goscope_cache_expires_at',
       ],
       ['idx_expires', 'an index of old', 'alter table go_goscope_locks add index idx_expires (expires_at)'],
-      ['engine InnoDB', 'another engine', 'alter table go_goscope_locks engine=MEMORY'],
+      [
+        'engine InnoDB',
+        'another engine',
+        'alter table go_goscope_locks modify `key` varchar(200) character set utf8mb4 collate utf8mb4_bin not null, engine=MyISAM',
+      ],
       [
         'go_goscope_cache.tenant',
         'an undeclared column without a default',
