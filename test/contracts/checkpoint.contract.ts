@@ -294,11 +294,11 @@ onEveryServer('checkpoints', (context) => {
           `${keyPrefix}checkpoint:slot-1`,
         ])
         const cleanup = checkpoints.cleanup('task', 2)
-        await untilOneWaits(context.admin)
+        await untilDeletion(context.admin)
         await saving.query('commit')
         await cleanup
       } finally {
-        saving.release()
+        saving.destroy()
       }
       expect(await checkpoints.loadLatest('task')).toMatchObject({ id: 'slot-1', sequence: 4, data: 'latest' })
     })
@@ -447,20 +447,18 @@ onEveryServer('checkpoints', (context) => {
         // Gives the disk back at once, which deleting the rows would not.
         await context.admin.query('truncate table go_goscope_checkpoints')
       }
-    }, 120_000)
+    }, 240_000)
   })
 })
 
-/** Resolves when a statement in this database waits for a row. */
-async function untilOneWaits(admin: Pool): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt++) {
+/** Resolves when a deletion is under way in this database. */
+async function untilDeletion(admin: Pool): Promise<void> {
+  for (let attempt = 0; attempt < 500; attempt++) {
     const [rows] = await admin.query(
-      `select 1 from information_schema.innodb_trx t
-       join information_schema.processlist p on p.id = t.trx_mysql_thread_id
-       where p.db = database() and t.trx_state = 'LOCK WAIT'`,
+      "select 1 from information_schema.processlist where db = database() and info like 'delete from%'",
     )
     if ((rows as unknown[]).length > 0) return
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await new Promise((resolve) => setTimeout(resolve, 10))
   }
-  throw new Error('expected a statement to wait for a row, got none')
+  throw new Error('expected a deletion that waits for a row, got none')
 }

@@ -397,8 +397,7 @@ onEveryServer('connect', (context) => {
       [
         'engine InnoDB',
         'another engine',
-        // MySQL allows the default of nullable columns, an expression, in InnoDB only.
-        'alter table go_goscope_locks modify owner varchar(255), modify acquired_at datetime(3), engine=MEMORY',
+        'alter table go_goscope_locks modify `key` varchar(200) character set utf8mb4 collate utf8mb4_bin not null, engine=MyISAM',
       ],
       [
         'go_goscope_cache.tenant',
