@@ -49,7 +49,8 @@ if (values.help) {
 }
 
 const interruption = new AbortController()
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interruption.abort())
+// Again and again: a terminal and the tool that started this process may both send it.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort())
 
 try {
   process.exitCode = (await run(interruption.signal)) ? 0 : 1

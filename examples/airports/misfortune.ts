@@ -15,7 +15,7 @@ export interface Misfortune {
 
 // The last part is left in peace, so that everything happens before the end.
 const FIRST = 0.05
-const LAST = 0.8
+const LAST = 0.7
 
 // Every second one at whatever moment it is; the others where a thing was done and the next one was not,
 // the places first where a careless import would lose rows or apply them twice.

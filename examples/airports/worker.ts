@@ -139,9 +139,10 @@ async function importBatch(
 }
 
 async function enrich(rows: readonly Route[], lost: AbortSignal): Promise<EnrichedRoute[]> {
-  const codes = [...new Set(rows.flatMap(({ origin, destination }) => [origin, destination]))]
-  const found = await Promise.all(codes.map((iata) => directory.find(iata, lost)))
-  const locations = new Map(codes.map((iata, index) => [iata, found[index] as Location]))
+  const locations = new Map<string, Location>()
+  for (const iata of new Set(rows.flatMap(({ origin, destination }) => [origin, destination]))) {
+    locations.set(iata, await directory.find(iata, lost))
+  }
   status.cacheHits = directory.hits
   status.cacheMisses = directory.misses
   return enrichRoutes(rows, locations)
@@ -164,7 +165,8 @@ async function saveProgress(shard: number, batch: number, batches: number): Prom
 /** Tells the supervisor what was done, and obeys its order to be killed or suspended at this very place. */
 function tell(step: WorkerStatus['step']): void {
   status.step = step
-  process.send?.(status)
+  // Without a supervisor to hear it this process is about to end anyway.
+  process.send?.(status, () => {})
   if (order === undefined || order.after !== step) return
   const { signal } = order
   order = undefined
