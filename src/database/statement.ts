@@ -80,7 +80,7 @@ function compile<Result>(fragment: SQL | Dialects): Statement<Result> {
 export const command: (fragment: SQL | Dialects) => Statement<ResultSetHeader> = compile
 
 // Few sizes keep the number of prepared statements small; a list is padded with its last item.
-const listSizes = [1, 10, 100, 1_000]
+const listSizes = [1, 10, 50, 250, 1_000]
 
 /** A statement whose `sql` holds a list of 1 to 1,000 parameters. */
 type ListStatement<Result> = (

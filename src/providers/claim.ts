@@ -18,8 +18,9 @@ export type Claim = (ClaimedRow & { readonly value: string }) | Lease
 /**
  * Waits until the value is there or nobody makes it, and claims it in that case.
  *
- * The claim is granted only if there was no other since the value was found missing: without a second look, no
- * value is made twice.
+ * The claim is granted only if there was no other since the value was found missing, so that no value is made twice.
+ * A holder that let its claim expire may still have stored the value, in the very transaction that kept the claim from
+ * being granted; then the value is looked for once more.
  *
  * @param storedKey - Of the value, and of the lock.
  * @param lease - Milliseconds after which the claim of a crashed maker expires.
@@ -36,10 +37,26 @@ export function claimOrRead(
   signal?: AbortSignal,
 ): Promise<Claim | null> {
   const { repository, operations, locks } = context
+  const find = () => operations.run(operation, () => repository.findClaimed(storedKey, storedKey))
   return waitFor<Claim>(wait, signal, async () => {
-    const row = await operations.run(operation, () => repository.findClaimed(storedKey, storedKey))
-    if (row.value !== null) return { taken: { ...row, value: row.value } }
+    const row = await find()
+    if (hasValue(row)) return { taken: row }
     if (row.heldFor > 0) return { remaining: row.heldFor }
-    return locks.leaseUnchanged(key, lease, row.fence)
+    const outcome = await locks.leaseUnchanged(key, lease, row.fence)
+    if (!('taken' in outcome && row.isAbandoned)) return outcome
+    const { taken: claim } = outcome
+    try {
+      const again = await find()
+      if (!hasValue(again)) return outcome
+      await claim.release()
+      return { taken: again }
+    } catch (error) {
+      await claim.release().catch(() => {})
+      throw error
+    }
   })
+}
+
+function hasValue(row: ClaimedRow): row is ClaimedRow & { readonly value: string } {
+  return row.value !== null
 }

@@ -274,6 +274,8 @@ async function releaseAll(locks: ReadonlyMap<string, Lock>): Promise<void> {
 
 function encodeOwner(owner: string): string {
   assertStorable('owner', owner, MAXIMUM_OWNER_LENGTH)
+  // MariaDB can be told to take an empty text for NULL, which stands for nobody.
+  if (owner === '') throw new InvalidArgumentError('owner: expected at least one character, got none')
   const stored = encodeText(owner)
   assertStorable('owner, with its trailing space,', stored, MAXIMUM_OWNER_LENGTH)
   return stored

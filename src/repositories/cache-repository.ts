@@ -34,6 +34,8 @@ export interface ClaimedRow {
   readonly fence: number
   /** Milliseconds for which the lock is still held; 0 when it is free. */
   readonly heldFor: number
+  /** Whether the lock expired without being released: its holder crashed, or is at work all the same. */
+  readonly isAbandoned: boolean
 }
 
 /** A row to be stored. */
@@ -156,7 +158,7 @@ const findClaimed = query<{
   heldFor: string | null
 }>(sql`
 select ${value} as value, ${staleAt} <= ${now} as isStale, ${locks.fence} as fence,
-  if(${locks.owner} is null, 0, timestampdiff(microsecond, ${now}, ${locks.expiresAt}) / 1000) as heldFor
+  if(${locks.owner} is null, null, timestampdiff(microsecond, ${now}, ${locks.expiresAt}) / 1000) as heldFor
 from (select 1) as one
 left join ${cache} on ${and(eq(key, given.key), isLive)}
 left join ${locks} on ${eq(locks.key, given.lockKey)}`)
@@ -245,6 +247,7 @@ export class CacheRepository {
       isStale: row?.isStale === 1,
       fence: Number(row?.fence ?? 0),
       heldFor: Math.max(0, Number(row?.heldFor ?? 0)),
+      isAbandoned: row?.heldFor != null && Number(row.heldFor) <= 0,
     }
   }
 
