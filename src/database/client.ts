@@ -201,13 +201,14 @@ async function inspect(connection: PoolConnection, timeout: number): Promise<Ses
   const options: QueryOptions = {
     ...resultOptions,
     // MariaDB alone reads the comment.
-    sql: 'select 0 /*M! + 1 */, @@autocommit, @@max_allowed_packet, @@character_set_client, @@character_set_results',
+    sql: `select 0 /*M! + 1 */, @@autocommit, @@max_allowed_packet,
+      @@character_set_client, @@character_set_connection, @@character_set_results`,
     rowsAsArray: true,
   }
   const [rows] = await answerOf(connection, timeout, (done) => connection.query(options, done))
-  const [isMariaDB, autocommit, maximumPacket, client, results] =
-    (rows as unknown as [number, number, number, string, string | null][])[0] ?? []
-  for (const charset of [client, results]) {
+  const [isMariaDB, autocommit, maximumPacket, ...charsets] =
+    (rows as unknown as [number, number, number, string, string, string | null][])[0] ?? []
+  for (const charset of charsets) {
     if (charset !== 'utf8mb4') {
       throw new InvalidArgumentError(
         `expected a pool whose connections use utf8mb4, got ${charset}: create it with charset: 'utf8mb4'`,
