@@ -26,9 +26,9 @@ export function describeAudit(report: AuditReport, { crashes, suspensions, count
   return [
     table.toString(),
     `${crashes.length} crashes survived${places.length > 0 ? `: worker ${places.join(', ')}` : ''}`,
-    `${suspensions} workers suspended beyond their lock, ${counts.refused} late writes refused by the fencing token`,
-    `${counts.repeatedByRecord} batches met again were known by their idempotency record, ` +
-      `${counts.repeatedByTable} by the table of applied batches`,
+    `Suspended until their lock expired: ${suspensions}. Late writes refused by the fencing token: ${counts.refused}.`,
+    `Batches met again, and not applied again: ${counts.repeatedByRecord} known by the idempotency record, ` +
+      `${counts.repeatedByTable} by the table of applied batches.`,
     `${report.duplicated.length} duplicates${some(report.duplicated)}, ${report.lost.length} lost${some(report.lost)}, ` +
       `${report.altered.length} altered${some(report.altered)}, ` +
       `${report.miscounted.length} airports miscounted${some(report.miscounted)}`,

@@ -23,7 +23,7 @@ export interface Progress {
 
 // A worker that does not come to the ordered step is killed where it is.
 const LONGEST_WAIT_FOR_STEP = 1_000
-const LONGEST_SUSPENSION = 10_000
+const LONGEST_SUSPENSION = 15_000
 const MAXIMUM_FAILURES = 5
 
 /** Keeps one process at work for every worker: when one is killed, the next one is started. */

@@ -80,8 +80,8 @@ export function draw(picture: Picture): string {
     `${bar(picture.rows / picture.allRows, 50)} ${number(picture.rows)} of ${number(picture.allRows)} rows, ${picture.seconds.toFixed(0)} s`,
     `service ${moodColours[picture.service](picture.service)}, breaker ${circuitColours[picture.circuit](picture.circuit)}, ` +
       `cache ${number(counts.cacheHits)} hits, ${number(counts.cacheMisses)} misses`,
-    `${colours.red(`${picture.crashes} workers killed`)}, ${counts.refused} late writes refused, ` +
-      `${counts.repeatedByRecord + counts.repeatedByTable} batches met again and not applied again`,
+    `${colours.red(`${picture.crashes} workers killed`)}, late writes refused: ${counts.refused}, ` +
+      `${counts.repeatedByRecord + counts.repeatedByTable} batches recognised as applied`,
   ].join('\n')
 }
 

@@ -24,7 +24,7 @@ const help = `Imports real routes with several processes, kills some of them, an
   --crashes <n>      how many are killed (7)
   --suspensions <n>  how many are suspended until their lock has expired (2)
   --seed <n>         decides who is killed when (drawn at random)
-  --pause <ms>       pretended work per batch (100)
+  --pause <ms>       pretended work per batch (60)
 
 Uses the database in DATABASE_URL, or finds or starts a server.`
 
@@ -39,7 +39,7 @@ const { values } = parseArgs({
     crashes: { type: 'string', default: '7' },
     suspensions: { type: 'string', default: '2' },
     seed: { type: 'string', default: String(Math.trunc(Math.random() * 1e6)) },
-    pause: { type: 'string', default: '100' },
+    pause: { type: 'string', default: '60' },
     help: { type: 'boolean', default: false },
   },
 })
