@@ -47,7 +47,7 @@ export class MySQLAdapter
    */
   constructor(database: Database, options: MySQLAdapterOptions = {}) {
     super(database, options, [...adapterOptions, ...valueOptions, 'defaultLockTTL', 'lockPatience'])
-    const { executor, operations } = this
+    const { client, executor, operations } = this
     const { keyPrefix, timeout, codec } = this.options
     this.locks = this.locksOf('lock')
     this.circuits = new Circuits(new CircuitRepository(executor), operations, keyPrefix)
@@ -55,7 +55,7 @@ export class MySQLAdapter
     this.cache = new Cache(cacheContext, keyPrefix, codec)
     const repository = new CheckpointRepository(executor)
     const taskLocks = this.locksOf('task')
-    this.checkpoints = new Checkpoints({ repository, operations, codec, timeout, taskLocks }, keyPrefix)
+    this.checkpoints = new Checkpoints({ client, repository, operations, codec, timeout, taskLocks }, keyPrefix)
   }
 
   /** See {@link Locks.acquire}. */

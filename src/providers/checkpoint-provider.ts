@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Codec } from '../codec/codec.js'
 import type { Checkpoint, CheckpointProvider } from '../contracts.js'
+import { ConnectionClient, type PoolClient } from '../database/client.js'
 import type { Operations } from '../database/operations.js'
-import type { Executor } from '../database/statement.js'
+import { Executor } from '../database/statement.js'
 import { runIn, type Transaction } from '../database/transaction.js'
 import { InvalidArgumentError, LockLostError } from '../errors.js'
 import { assertStorable, KeySpace, MAXIMUM_KEY_LENGTH, rangeOf } from '../keys.js'
@@ -40,6 +41,7 @@ export interface TaskProgress {
 
 /** What {@link Checkpoints} works with. */
 export interface CheckpointContext {
+  readonly client: PoolClient
   readonly repository: CheckpointRepository
   readonly operations: Operations
   readonly codec: Codec
@@ -253,12 +255,22 @@ export class Checkpoints implements CheckpointProvider {
     worker: (task: Task<T>) => Promise<Result>,
   ): Promise<Result> {
     const task = this.#tasks.toStored(taskId)
-    const { operations, repository, taskLocks } = this.#context
     return runTask(taskId, options, worker, {
       checkpoints: this,
-      locks: taskLocks,
-      deleteUpTo: (fence) => operations.run('run', () => repository.removeUpTo(task, fence)),
+      locks: this.#context.taskLocks,
+      deleteUnder: (lease) => this.#deleteUnder(lease, task),
     })
+  }
+
+  /** All or nothing, and only while nobody can take the lease over: a successor resumes from what it would delete. */
+  #deleteUnder(lease: Lease, task: string): Promise<void> {
+    const { client, operations, repository, timeout } = this.#context
+    const work = () =>
+      client.transact(async (connection) => {
+        await lease.assertHeld(connection)
+        await repository.removeBeyond(task, 0, new Executor(new ConnectionClient(connection, timeout)))
+      })
+    return operations.run('run', work)
   }
 
   async *#read<T>(operation: string, taskId: string): AsyncGenerator<Checkpoint<T>, void, undefined> {

@@ -1,5 +1,6 @@
 import type { Checkpoint } from '../contracts.js'
 import type { Transaction } from '../database/transaction.js'
+import { LockLostError } from '../errors.js'
 import { assertMilliseconds, refuseUnknown } from '../options.js'
 import type { Checkpoints, TaskProgress } from './checkpoint-provider.js'
 import type { Lease, LeaseOptions } from './lock-lease.js'
@@ -33,8 +34,8 @@ export interface RunOptions {
 export interface TaskContext {
   readonly checkpoints: Checkpoints
   readonly locks: Locks
-  /** Deletes the task's checkpoints that were saved under this token or a smaller one. */
-  readonly deleteUpTo: (fence: number) => Promise<void>
+  /** Deletes the task's checkpoints, if the lease is still held. */
+  readonly deleteUnder: (lease: Lease) => Promise<void>
 }
 
 /** A running task, as its worker sees it. */
@@ -130,7 +131,7 @@ export async function runTask<T, Result>(
   taskId: string,
   options: RunOptions,
   worker: (task: Task<T>) => Promise<Result>,
-  { checkpoints, locks, deleteUpTo }: TaskContext,
+  { checkpoints, locks, deleteUnder }: TaskContext,
 ): Promise<Result> {
   refuseUnknown('options', options, ['lock', 'every', 'maxPerTask', 'keep', 'signal', 'onProgress'])
   assertMilliseconds('options.every', options.every ?? DEFAULT_EVERY)
@@ -147,9 +148,20 @@ export async function runTask<T, Result>(
       throw error
     }
     lease.signal.throwIfAborted()
-    if (options.keep === true) await task.saveReported()
-    // A successor that took over meanwhile has a larger token, and keeps its own checkpoints.
-    else await deleteUpTo(lease.fence)
+    if (options.keep === true) {
+      await task.saveReported()
+      await assertNotLost(lease)
+    } else {
+      await deleteUnder(lease)
+    }
     return result
+  })
+}
+
+// A loss that the renewal has not met yet: a successor may be at work, and this result is not the only one.
+async function assertNotLost(lease: Lease): Promise<void> {
+  if (await lease.isValid()) return
+  throw new LockLostError(lease.remaining > 0 ? 'stolen' : 'expired', 'the task was run, but its lease was lost', {
+    operation: 'run',
   })
 }

@@ -197,17 +197,6 @@ const idsOlder = statement((database) =>
     .prepare(),
 )
 
-const isOfEarlierTenure = sql`coalesce(${fence}, 0) <= ${sql.placeholder('heldFence')}`
-
-const idsUpTo = statement((database) =>
-  database
-    .select({ id })
-    .from(checkpoints)
-    .where(and(isOfTask, isOfEarlierTenure))
-    .limit(atMost(ROWS_PER_DELETION))
-    .prepare(),
-)
-
 /** The latest sequences come from a loose scan of the index, which skips from task to task. */
 const latestOfTasks = statement((database) => {
   const latest = database
@@ -239,7 +228,6 @@ const removeWhere = (condition: SQL | undefined) =>
   listStatement((ids) => sql`delete from ${checkpoints} where ${id} in ${ids} and ${condition}`)
 const removeUpToLimit = removeWhere(isUpToLimit)
 const removeOld = removeWhere(isOld)
-const removeOfEarlierTenure = removeWhere(isOfEarlierTenure)
 
 /** The rows of `go_goscope_checkpoints`. Ids and task ids come in their stored form. */
 export class CheckpointRepository {
@@ -307,12 +295,6 @@ export class CheckpointRepository {
       await removeUpToLimit(executor, idsOf(rows), { sequence: limit.sequence, timestamp: limit.timestamp })
       if (rows.length < ROWS_PER_DELETION) return
     }
-  }
-
-  /** Deletes the task's rows whose token is at most `fence`. */
-  async removeUpTo(taskId: string, fence: number): Promise<void> {
-    const find = () => idsUpTo(this.#executor, { taskId, heldFence: fence })
-    await inBatches(find, (ids) => removeOfEarlierTenure(this.#executor, ids, { heldFence: fence }))
   }
 
   /** Deletes the task's rows that were saved longer than `age` ago, but for the latest row. */

@@ -2,18 +2,20 @@ import type { PoolConnection } from 'mysql2'
 import type { Pool, RowDataPacket } from 'mysql2/promise'
 
 /**
- * How many statements `work` sends, counted by the server. The pool must have a single connection,
- * and the work must have run once before, so that its statements are prepared: preparing counts too.
+ * How many statements `work` sends, counted by the server. Takes the connection that the work runs on, or a
+ * pool with a single one. The work must have run once before, so that its statements are prepared: preparing counts too.
  */
-export async function countStatements(pool: Pool, work: () => Promise<unknown>): Promise<number> {
-  const before = await questions(pool)
+export async function countStatements(client: Client, work: () => Promise<unknown>): Promise<number> {
+  const before = await questions(client)
   await work()
   // The question itself counts.
-  return (await questions(pool)) - before - 1
+  return (await questions(client)) - before - 1
 }
 
-async function questions(pool: Pool): Promise<number> {
-  const [rows] = await pool.query({
+type Client = Pick<Pool, 'query'>
+
+async function questions(client: Client): Promise<number> {
+  const [rows] = await client.query({
     sql: "show session status where variable_name in ('Questions', 'Com_stmt_prepare')",
     rowsAsArray: true,
   })
