@@ -122,6 +122,7 @@ onEveryServer('drizzle-kit', (context) => {
     }
     expect(await definitions()).toEqual(completed)
     expect(await state.get('key')).toBe('kept')
+    await state.connect()
     expect(await countStatements(pool, () => state.connect())).toBe(1)
     // Tables of others are none of its business.
     expect((await context.admin.query('select * from neighbour'))[0]).toEqual([])
