@@ -232,7 +232,8 @@ export class Checkpoints implements CheckpointProvider {
    * Runs a task that can be resumed: takes the task's lease, hands the worker the latest checkpoint, and saves what the
    * worker reports, each time only while the lease is held. After a crash the next call resumes from the last save.
    *
-   * On success the checkpoints are deleted, unless `keep` is set. When the worker throws, they stay.
+   * On success the checkpoints are deleted, and a runner that was waiting for the lease begins the task anew; set `keep`
+   * where several processes stand by, and let the worker find its task done. When the worker throws, they stay.
    *
    * @throws {@link ContentionError} when another process ran the task for all of `lock.wait`.
    * @throws {@link LockLostError} when the lease was lost: another process may be at work.
