@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { drizzle } from 'drizzle-orm/mysql2'
-import { ContentionError, InvalidArgumentError, LockLostError } from 'goscope-mysql'
+import { ContentionError, InvalidArgumentError, LockLostError, MySQLAdapter } from 'goscope-mysql'
 import { describe, expect, it } from 'vitest'
 import { onEveryServer } from '../support/every-server.js'
+import { countStatements } from '../support/statements.js'
 
 onEveryServer('leases', (context) => {
   describe('withLock', () => {
@@ -45,6 +46,16 @@ onEveryServer('leases', (context) => {
       await state.locks.withLock('expiring', { wait: 20_000 }, async () => {})
       expect(performance.now() - begin).toBeGreaterThanOrEqual(480)
       expect(performance.now() - begin).toBeLessThan(5_000)
+    })
+
+    it('does not hammer the database while it waits', async () => {
+      const state = await context.adapter()
+      await state.acquire('patient', 60_000)
+      const pool = context.pool({ connectionLimit: 1 })
+      const waiter = new MySQLAdapter(pool)
+      const wait = () => waiter.locks.withLock('patient', { wait: 1_000 }, async () => {}).catch(() => {})
+      await wait()
+      expect(await countStatements(pool, wait)).toBeLessThan(20)
     })
 
     it('stops waiting with the reason of the caller’s signal', async () => {
@@ -155,6 +166,18 @@ onEveryServer('leases', (context) => {
         await tx.execute("insert into ledger values ('successor')")
       })
       expect((await pool.query('select entry from ledger'))[0]).toEqual([{ entry: 'successor' }])
+    })
+
+    it('costs one round trip in a Drizzle transaction, and two on a bare connection', async () => {
+      const state = await context.adapter()
+      const lock = await state.acquire('counted', 60_000)
+      const connection = await context.pool().getConnection()
+      await drizzle(connection).transaction(async (tx) => {
+        await lock?.assertHeld(tx)
+        expect(await countStatements(connection, async () => lock?.assertHeld(tx))).toBe(1)
+        expect(await countStatements(connection, async () => lock?.assertHeld(connection))).toBe(2)
+      })
+      connection.release()
     })
 
     it('works on a mysql2 connection with a transaction, and refuses one without', async () => {

@@ -1,56 +1,65 @@
 import { execFile } from 'node:child_process'
-import { access, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import pRetry from 'p-retry'
-import { cachedFolder } from './cache.js'
 
 const run = promisify(execFile)
 
 const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
-/** Packages of one Debian suite that make up one server. */
-export interface DebianPackages {
-  readonly suite: string
-  /** Unpacked with all the libraries it needs. */
-  readonly server: string
-  /** Unpacked beside it as they are; what they need is there already. */
-  readonly beside: readonly string[]
-}
-
 /** Whether packages can be fetched on this machine. */
 export async function hasDebianPackages(): Promise<boolean> {
-  return access(keyring).then(
+  return stat(keyring).then(
     () => true,
     () => false,
   )
 }
 
 /**
- * Unpacks the packages into a folder of their own and returns that folder. Nothing of the machine's own system
- * changes, and no rights are needed: apt works on private lists, and believes that no package is installed.
+ * Unpacks a package with all its libraries into a folder of its own and returns that folder. Nothing of the
+ * machine's own system changes: apt works on private lists, and believes that no package is installed.
  */
-export async function unpackDebianPackages(packages: DebianPackages, report: (line: string) => void): Promise<string> {
-  return cachedFolder([packages.suite, packages.server, ...packages.beside].join('-'), async (folder, scratch) => {
-    report(`${packages.server} from Debian ${packages.suite}: fetching`)
-    await fetchAndUnpack(scratch, folder, packages)
-  })
+export async function unpackDebianPackage(
+  suite: string,
+  name: string,
+  report: (line: string) => void,
+): Promise<string> {
+  const cache = process.env.GOSCOPE_SERVER_CACHE ?? join(homedir(), '.cache/goscope-mysql/servers')
+  const root = join(cache, `${suite}-${name}`)
+  if (await isFolder(root)) return root
+  report(`${name} from Debian ${suite}: fetching`)
+  await mkdir(cache, { recursive: true })
+  const workshop = await mkdtemp(join(cache, 'fetching-'))
+  try {
+    const unpacked = join(workshop, 'root')
+    await fetchAndUnpack(workshop, unpacked, suite, name)
+    // Another process may have been faster.
+    await rename(unpacked, root).catch(async (error: unknown) => {
+      if (!(await isFolder(root))) throw error
+    })
+    return root
+  } finally {
+    await rm(workshop, { recursive: true, force: true })
+  }
 }
 
-async function fetchAndUnpack(scratch: string, folder: string, packages: DebianPackages): Promise<void> {
-  const lists = join(scratch, 'lists')
-  const archives = join(scratch, 'cache/archives')
+async function fetchAndUnpack(workshop: string, unpacked: string, suite: string, name: string): Promise<void> {
+  const lists = join(workshop, 'lists')
+  const archives = join(workshop, 'cache/archives')
   await mkdir(join(lists, 'partial'), { recursive: true })
   await mkdir(join(archives, 'partial'), { recursive: true })
-  const sources = join(scratch, 'sources.list')
-  await writeFile(sources, `deb [signed-by=${keyring}] ${await mirror()} ${packages.suite} main\n`)
-  await writeFile(join(scratch, 'status'), '')
+  await mkdir(unpacked)
+  const sources = join(workshop, 'sources.list')
+  await writeFile(sources, `deb [signed-by=${keyring}] ${await mirror()} ${suite} main\n`)
+  await writeFile(join(workshop, 'status'), '')
   const options = [
     `Dir::Etc::sourcelist=${sources}`,
     'Dir::Etc::sourceparts=-',
     `Dir::State::Lists=${lists}`,
-    `Dir::State::status=${join(scratch, 'status')}`,
-    `Dir::Cache=${join(scratch, 'cache')}`,
+    `Dir::State::status=${join(workshop, 'status')}`,
+    `Dir::Cache=${join(workshop, 'cache')}`,
     'APT::Install-Recommends=false',
     'APT::Sandbox::User=root',
     'Debug::NoLocking=true',
@@ -59,22 +68,25 @@ async function fetchAndUnpack(scratch: string, folder: string, packages: DebianP
     'Acquire::Check-Valid-Until=false',
   ].flatMap((option) => ['-o', option])
   const apt = (...command: string[]) =>
-    pRetry(() => run('apt-get', [...options, ...command], { cwd: archives, maxBuffer: 2 ** 26 }), { retries: 3 })
-  // Without the second option an unreachable mirror is only a warning.
-  await apt('update', '-o', 'APT::Update::Error-Mode=any')
-  await apt('--yes', '--download-only', 'install', packages.server)
-  await apt('download', ...packages.beside)
+    pRetry(() => run('apt-get', [...options, ...command], { maxBuffer: 2 ** 26 }), { retries: 3 })
+  await apt('update')
+  await apt('--yes', '--download-only', 'install', name)
   for (const file of await readdir(archives)) {
-    if (file.endsWith('.deb')) await run('dpkg', ['-x', join(archives, file), folder])
+    if (file.endsWith('.deb')) await run('dpkg', ['-x', join(archives, file), unpacked])
   }
 }
 
 /** The mirror this machine uses itself. */
 async function mirror(): Promise<string> {
-  // Without the option apt tells nothing on a machine where its lists were never updated.
-  const format = ['indextargets', '--no-release-info', '--format', '$(REPO_URI)', 'Created-By: Packages']
-  const { stdout } = await run('apt-get', format)
+  const { stdout } = await run('apt-get', ['indextargets', '--format', '$(REPO_URI)', 'Created-By: Packages'])
   const found = stdout.split('\n').find((uri) => /\/debian\/?$/.test(uri))
   if (found === undefined) throw new Error("expected a Debian mirror among apt's sources, found none")
   return found
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (entry) => entry.isDirectory(),
+    () => false,
+  )
 }

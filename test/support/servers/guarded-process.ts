@@ -1,56 +1,45 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createInterface } from 'node:readline'
-import type { Readable, Writable } from 'node:stream'
+import { createInterface, type Interface } from 'node:readline'
 
 /**
  * The shell that runs the server. It ends the server and removes its folder when its standard input closes, which
  * the system does for it when this process ends, however it ends.
  */
 const guard = `
-folder=$1; template=$2; server=; shift 2
-umask 077
-# Nobody reads the answers any more when it is time to clean up.
-trap '' PIPE
-mkdir -p "$folder/tmp" && cp -R "$template" "$folder/data" && echo ready || exec rm -rf "$folder"
+folder=$1; log=$2; shift 2
 while read -r order argument; do
   case $order in
-    start) "$@" </dev/null >>"$folder/log" 2>&1 & server=$!; echo started;;
-    # Without jobs, a server that has ended still counts as a process.
-    ask) jobs >/dev/null; kill -0 "$server" 2>/dev/null && echo alive || echo ended;;
-    end) kill -s "$argument" "$server" 2>/dev/null; wait "$server" 2>/dev/null; echo ended;;
+    start) "$@" </dev/null >>"$log" 2>&1 & server=$!; echo "started $server";;
+    end) kill -s "$argument" "$server"; wait "$server" 2>/dev/null; echo ended;;
   esac
 done
-[ -z "$server" ] || kill -s KILL "$server" 2>/dev/null; wait
+kill -s KILL "$server" 2>/dev/null; wait "$server" 2>/dev/null
 rm -rf "$folder"
 `
 
 /** A server process that does not outlive this one. */
 export class GuardedProcess {
-  readonly #guard: ChildProcessByStdio<Writable, Readable, null>
-  readonly #answers: AsyncIterator<string>
-  readonly #ready: Promise<string>
+  readonly #guard: ChildProcess
+  readonly #answers: Interface
+  #process: number | undefined
 
   /**
-   * @param folder - Made for the server, and removed in the end. What it prints goes to `log` in there.
-   * @param template - Copied to `data` in the folder.
+   * @param folder - Removed in the end.
+   * @param log - Gets what the server prints.
    */
-  constructor(folder: string, template: string, command: readonly string[]) {
+  constructor(folder: string, log: string, command: readonly string[]) {
     // In a process group of its own: Ctrl-C must reach this process, not its servers.
-    this.#guard = spawn('sh', ['-c', guard, 'guard', folder, template, ...command], {
+    this.#guard = spawn('sh', ['-c', guard, 'guard', folder, log, ...command], {
       detached: true,
       stdio: ['pipe', 'pipe', 'inherit'],
     })
-    // That the guard is gone is told by the answer that does not come.
-    this.#guard.stdin.on('error', () => {})
-    this.#answers = createInterface({ input: this.#guard.stdout })[Symbol.asyncIterator]()
-    this.#ready = this.#answer()
-    this.#ready.catch(() => {})
+    this.#answers = createInterface({ input: this.#guard.stdout as NodeJS.ReadableStream })
   }
 
   async start(): Promise<void> {
-    await this.#ready
-    await this.#order('start')
+    const answer = await this.#order('start')
+    this.#process = Number(answer.split(' ')[1])
   }
 
   /** Resolves when the server has ended. */
@@ -59,26 +48,26 @@ export class GuardedProcess {
   }
 
   /** Whether the server has not ended by itself. */
-  async isAlive(): Promise<boolean> {
-    return (await this.#order('ask')) === 'alive'
+  isAlive(): boolean {
+    try {
+      return this.#process !== undefined && process.kill(this.#process, 0)
+    } catch {
+      return false
+    }
   }
 
   /** Ends server and guard; the folder is gone afterwards. */
   async close(): Promise<void> {
-    if (this.#guard.exitCode !== null || this.#guard.signalCode !== null) return
+    if (this.#guard.exitCode !== null) return
     const exit = once(this.#guard, 'exit')
-    this.#guard.stdin.end()
+    this.#guard.stdin?.end()
     await exit
   }
 
   async #order(order: string): Promise<string> {
-    this.#guard.stdin.write(`${order}\n`)
-    return this.#answer()
-  }
-
-  async #answer(): Promise<string> {
-    const { value, done } = await this.#answers.next()
-    if (done) throw new Error('the process that guards a server has ended')
-    return value
+    const answer = once(this.#answers, 'line')
+    this.#guard.stdin?.write(`${order}\n`)
+    const [line] = (await answer) as [string]
+    return line
   }
 }

@@ -1,4 +1,4 @@
-import { hasDebianPackages, unpackDebianPackages } from './debian-packages.js'
+import { hasDebianPackages, unpackDebianPackage } from './debian-packages.js'
 import { hasContainerEngine, serverFromContainer } from './from-containers.js'
 import { serversFromEnvironment } from './from-environment.js'
 import { serverFromInstallation } from './from-installation.js'
@@ -19,18 +19,13 @@ export async function findServers(options: FinderOptions = {}): Promise<Server[]
   const given = await serversFromEnvironment()
   for (const { name, version } of given) options.report?.(`${name}: ${version}, given by the environment`)
   if (given.length > 0) return given
-  const installed = await installedServers()
-  const kinds = (await hasContainerEngine())
-    ? serverKinds
-    : serverKinds.filter(
-        (kind) => kind.debian !== undefined || installed.some(({ version }) => version.startsWith(kind.version)),
-      )
+  const kinds = (await hasContainerEngine()) ? serverKinds : serverKinds.filter((kind) => kind.debian !== undefined)
   const results = await Promise.allSettled(kinds.map((kind) => start(kind, options)))
   const servers = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
-  const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as Error] : []))
+  const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
   if (failures.length === 0) return servers
   await Promise.all(servers.map((server) => server.stop()))
-  throw new Error(failures.map((failure) => failure.message).join('\n'), { cause: failures[0]?.cause })
+  throw failures[0]
 }
 
 /** One server, whichever is had most quickly. */
@@ -64,17 +59,17 @@ async function start(kind: ServerKind, { report = () => {}, durability = 'fast' 
       return done(await serverFromInstallation(installed, kind.name, durability), installed.origin)
     }
     if (kind.debian === undefined || !(await hasDebianPackages())) throw new Error('there is no other source here')
-    const origin = `Debian's ${kind.debian.server} (${kind.debian.suite})`
-    const unpacked = await unpackedServer(await unpackDebianPackages(kind.debian, report), origin)
-    if (!unpacked.version.startsWith(kind.version)) throw new Error(`${origin} is version ${unpacked.version} now`)
+    const origin = `Debian's ${kind.debian.package} (${kind.debian.suite})`
+    const unpacked = await unpackedServer(
+      await unpackDebianPackage(kind.debian.suite, kind.debian.package, report),
+      origin,
+    )
     return done(await serverFromInstallation(unpacked, kind.name, durability), origin)
   } catch (cause) {
-    const program = kind.family === 'mysql' ? 'mysqld' : 'mariadbd'
     throw new Error(
-      `${kind.name} cannot be had: ${cause instanceof Error ? cause.message : cause}\n` +
-        `Give its administrator's URL, as in ${kind.variable}=mysql://root:password@127.0.0.1:3306; ` +
-        `or start a Docker engine, which runs ${kind.image}; or have its ${program} on the PATH` +
-        (kind.debian === undefined ? '.' : '; or use a machine with Debian, whose apt fetches it.'),
+      `${kind.name} cannot be had. Give its administrator's URL, as in ` +
+        `${kind.variable}=mysql://root:password@127.0.0.1:3306; or start a Docker engine, which runs ${kind.image}; ` +
+        'or use a Debian machine with apt, or one with the server installed.',
       { cause },
     )
   }

@@ -15,29 +15,19 @@ export interface Installation {
   readonly locations: readonly string[]
   /** MariaDB only: the SQL that creates the system tables. */
   readonly systemTables: readonly string[]
-  /** The program that turns the machine's time zones into SQL, with its arguments; empty where it is missing. */
-  readonly timeZones: readonly string[]
   /** Where it was found, for people. */
   readonly origin: string
 }
 
 /** The servers installed on this machine, in the usual places. */
 export async function installedServers(): Promise<Installation[]> {
-  const folders = [...new Set([...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/libexec'])]
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin', '/usr/libexec']
   const found: Installation[] = []
   for (const program of ['mariadbd', 'mysqld']) {
-    for (const folder of folders) {
+    for (const folder of new Set(folders)) {
       const path = join(folder, program)
       if (!(await exists(path))) continue
-      const zones = '/usr/share/zoneinfo'
-      const timeZones = (await exists(zones)) && (await firstMatching(folders, timeZoneProgram).catch(() => undefined))
-      const installation = await inspect({
-        command: [path],
-        shares: ['/usr/share/mariadb', '/usr/share/mysql'],
-        locations: [],
-        timeZones: timeZones ? [timeZones, zones] : [],
-        origin: path,
-      })
+      const installation = await inspect([path], ['/usr/share/mariadb', '/usr/share/mysql'], [], path)
       if (found.every((other) => other.version !== installation.version)) found.push(installation)
     }
   }
@@ -52,35 +42,31 @@ export async function unpackedServer(root: string, origin: string): Promise<Inst
   const program = await firstMatching([join(root, 'usr/sbin')], /^(mariadbd|mysqld)$/)
   const shares = [join(root, 'usr/share/mariadb'), join(root, 'usr/share/mysql')]
   const share = (await Promise.all(shares.map(exists)))[0] ? shares[0] : shares[1]
-  const withLibraries = [loader, '--library-path', libraries.join(':')]
-  const timeZones = await firstMatching([join(root, 'usr/bin')], timeZoneProgram)
-  return inspect({
-    command: [...withLibraries, program],
+  return inspect(
+    [loader, '--library-path', libraries.join(':'), program],
     shares,
-    locations: [`--basedir=${join(root, 'usr')}`, `--lc-messages-dir=${share}`],
-    timeZones: [...withLibraries, timeZones, join(root, 'usr/share/zoneinfo')],
+    [`--basedir=${join(root, 'usr')}`, `--lc-messages-dir=${share}`],
     origin,
-  })
+  )
 }
 
-const timeZoneProgram = /^(mariadb-tzinfo-to-sql|mysql_tzinfo_to_sql)$/
-
-async function inspect({
-  shares,
-  ...found
-}: Pick<Installation, 'command' | 'locations' | 'timeZones' | 'origin'> & {
-  readonly shares: readonly string[]
-}): Promise<Installation> {
-  const { command, origin } = found
+async function inspect(
+  command: readonly string[],
+  shares: readonly string[],
+  locations: readonly string[],
+  origin: string,
+): Promise<Installation> {
   const [program = '', ...rest] = command
   const { stdout } = await run(program, [...rest, '--no-defaults', '--version'])
   const version = /Ver (\S+)/.exec(stdout)?.[1]
   if (version === undefined) throw new Error(`${origin} does not tell its version: ${stdout}`)
   const family = /mariadb/i.test(stdout) ? 'mariadb' : 'mysql'
   return {
-    ...found,
+    command,
     family,
     version,
+    locations,
+    origin,
     systemTables: family === 'mysql' ? [] : await systemTables(shares),
   }
 }

@@ -1,5 +1,3 @@
-import type { DebianPackages } from './debian-packages.js'
-
 /** The servers the library promises to work on, and where each can be had. */
 export interface ServerKind {
   readonly name: ServerName
@@ -10,8 +8,8 @@ export interface ServerKind {
   readonly variable: string
   /** The container image. */
   readonly image: string
-  /** The packages that hold it, with its time zones; absent where only a container does. */
-  readonly debian?: DebianPackages
+  /** The Debian suite and package that hold it; absent where only a container does. */
+  readonly debian?: { readonly suite: string; readonly package: string }
 }
 
 export type ServerName = 'mysql-8.0' | 'mysql-8.4' | 'mysql-9' | 'mariadb-10.5' | 'mariadb-10.11' | 'mariadb-11.8'
@@ -37,7 +35,7 @@ export const serverKinds: readonly ServerKind[] = [
     version: '9.',
     variable: 'GOSCOPE_MYSQL_9_URL',
     image: 'mysql:9',
-    debian: { suite: 'sid', server: 'mysql-server-core', beside: ['tzdata'] },
+    debian: { suite: 'sid', package: 'mysql-server-core' },
   },
   {
     name: 'mariadb-10.5',
@@ -45,7 +43,7 @@ export const serverKinds: readonly ServerKind[] = [
     version: '10.5.',
     variable: 'GOSCOPE_MARIADB_105_URL',
     image: 'mariadb:10.5',
-    debian: { suite: 'bullseye', server: 'mariadb-server-core-10.5', beside: ['mariadb-server-10.5', 'tzdata'] },
+    debian: { suite: 'bullseye', package: 'mariadb-server-core-10.5' },
   },
   {
     name: 'mariadb-10.11',
@@ -53,7 +51,7 @@ export const serverKinds: readonly ServerKind[] = [
     version: '10.11.',
     variable: 'GOSCOPE_MARIADB_1011_URL',
     image: 'mariadb:10.11',
-    debian: { suite: 'bookworm', server: 'mariadb-server-core', beside: ['mariadb-client', 'tzdata'] },
+    debian: { suite: 'bookworm', package: 'mariadb-server-core' },
   },
   {
     name: 'mariadb-11.8',
@@ -61,6 +59,6 @@ export const serverKinds: readonly ServerKind[] = [
     version: '11.8.',
     variable: 'GOSCOPE_MARIADB_118_URL',
     image: 'mariadb:11.8',
-    debian: { suite: 'trixie', server: 'mariadb-server-core', beside: ['mariadb-client', 'tzdata'] },
+    debian: { suite: 'sid', package: 'mariadb-server-core' },
   },
 ]

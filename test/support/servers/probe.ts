@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createConnection } from 'mysql2/promise'
 
 /** Resolves with the server's version as soon as it answers. */
-export async function waitForVersion(url: string, timeout: number, isAlive = async () => true): Promise<string> {
+export async function waitForVersion(url: string, timeout: number, isAlive = () => true): Promise<string> {
   const deadline = performance.now() + timeout
   for (;;) {
     try {
@@ -14,7 +14,7 @@ export async function waitForVersion(url: string, timeout: number, isAlive = asy
         await connection.end()
       }
     } catch (error) {
-      if (performance.now() > deadline || !(await isAlive())) throw error
+      if (performance.now() > deadline || !isAlive()) throw error
       await sleep(50)
     }
   }

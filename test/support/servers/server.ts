@@ -26,11 +26,10 @@ export interface FinderOptions {
 
 /** The server's settings as command-line arguments. */
 export function settings(durability: Durability): string[] {
-  const common = ['--max-connections=2000', '--max-allowed-packet=64M']
-  if (durability === 'durable') return [...common, '--innodb-buffer-pool-size=1G']
+  const common = ['--max-connections=2000', '--max-allowed-packet=64M', '--innodb-buffer-pool-size=256M']
+  if (durability === 'durable') return common
   return [
     ...common,
-    '--innodb-buffer-pool-size=256M',
     '--innodb-flush-log-at-trx-commit=2',
     '--sync-binlog=0',
     '--skip-log-bin',
