@@ -78,7 +78,13 @@ async function fetchAndUnpack(workshop: string, unpacked: string, suite: string,
 
 /** The mirror this machine uses itself. */
 async function mirror(): Promise<string> {
-  const { stdout } = await run('apt-get', ['indextargets', '--format', '$(REPO_URI)', 'Created-By: Packages'])
+  const { stdout } = await run('apt-get', [
+    'indextargets',
+    '--no-release-info',
+    '--format',
+    '$(REPO_URI)',
+    'Created-By: Packages',
+  ])
   const found = stdout.split('\n').find((uri) => /\/debian\/?$/.test(uri))
   if (found === undefined) throw new Error("expected a Debian mirror among apt's sources, found none")
   return found
