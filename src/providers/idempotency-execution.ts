@@ -84,14 +84,23 @@ export async function executeOnce<T>(
     value: outcomeCodec.encode({ value, isFailure, fingerprint }),
     ttl: ttl ?? null,
   })
+  let thrown: { readonly error: unknown } | undefined
+  const watched = async (...given: [never, never]): Promise<T> => {
+    try {
+      return await operation(...given)
+    } catch (error) {
+      thrown = { error }
+      throw error
+    }
+  }
   try {
-    const result =
-      transaction === true
-        ? await runInTransaction(context, claim, operation as (tx: OwnTransaction, lease: Lease) => Promise<T>, row)
-        : await runAlone(context, claim, operation as (lease: Lease) => Promise<T>, row)
-    return result
+    return await (transaction === true
+      ? runInTransaction(context, claim, watched as (tx: OwnTransaction, lease: Lease) => Promise<T>, row)
+      : runAlone(context, claim, watched as (lease: Lease) => Promise<T>, row))
   } catch (error) {
-    if (storeFailure?.(error) === true) await store(context, claim, row(error, true))
+    // Only what the operation threw is its outcome: a commit whose answer was lost may have succeeded.
+    if (thrown !== undefined && thrown.error === error && storeFailure?.(error) === true)
+      await store(context, claim, row(error, true))
     throw error
   } finally {
     // A claim that cannot be released now expires; the record has been stored, or there is none.
@@ -122,7 +131,7 @@ async function runInTransaction<T>(
     client.transact(async (connection) => {
       const tx = drizzleTransaction(connection)
       await claim.assertHeld(tx)
-      const result = await Promise.resolve(operation(tx, claim)).catch((error: unknown) => {
+      const result = await operation(tx, claim).catch((error: unknown) => {
         thrown = { error }
         throw error
       })
