@@ -28,8 +28,9 @@ CREATE TABLE `go_goscope_circuit` (
 	`opened_at` datetime(3) DEFAULT (NULL),
 	`attempt` decimal(20,0) DEFAULT (NULL),
 	`version` decimal(20,0) DEFAULT (NULL),
-	`probe_owner` varchar(255) DEFAULT (NULL),
-	`probe_until` datetime(3) DEFAULT (NULL),
+	`successes` decimal(20,0) DEFAULT (NULL),
+	`isolated_at` datetime(3) DEFAULT (NULL),
+	`reports` longtext DEFAULT (NULL),
 	`details` longtext DEFAULT (NULL),
 	`updated_at` datetime(3) NOT NULL,
 	CONSTRAINT `go_goscope_circuit_key` PRIMARY KEY(`key`)

@@ -1,8 +1,11 @@
-import { and, eq, gt, or, sql } from 'drizzle-orm'
+import { and, asc, eq, gt, lte, or, sql } from 'drizzle-orm'
 import type { CircuitState } from '../contracts.js'
 import { fromMilliseconds, now, toMilliseconds } from '../database/clock.js'
-import { command, type Executor, statement } from '../database/statement.js'
+import { atMost, command, type Executor, listQuery, statement } from '../database/statement.js'
+import type { KeyRange } from '../keys.js'
 import { circuit } from '../schema/index.js'
+import { failureDetails } from './circuit-details.js'
+import { type Page, pageOf } from './page.js'
 
 /** A stored circuit breaker. Times are milliseconds since 1970. */
 export interface CircuitRow {
@@ -12,10 +15,19 @@ export interface CircuitRow {
   readonly lastSuccessTime: number | null
 }
 
-/** How many of the latest failures `details` shows. */
-const SHOWN_FAILURES = 10
+/** A circuit breaker for people who look. */
+export interface ListedCircuitRow extends CircuitRow {
+  readonly key: string
+  readonly openedAt: number | null
+  readonly isolatedAt: number | null
+  readonly attempt: number
+  readonly details: string | null
+}
 
-const { key, state, failureCount, lastFailureTime, lastSuccessTime, openedAt, attempt, version, details } = circuit
+const ROWS_PER_PAGE = 1_000
+
+const { key, state, failureCount, lastFailureTime, lastSuccessTime, openedAt, isolatedAt, attempt } = circuit
+const { version, reports, details } = circuit
 const given = {
   key: sql.placeholder('key'),
   state: sql.placeholder('state'),
@@ -25,10 +37,11 @@ const given = {
   maximum: sql.placeholder('maximum'),
   instance: sql.placeholder('instance'),
   reason: sql.placeholder('reason'),
+  from: sql.placeholder('from'),
+  to: sql.placeholder('to'),
 }
 
-const failure = sql`json_object(
-  'time', date_format(${now}, '%Y-%m-%dT%H:%i:%s.%fZ'), 'instance', ${given.instance}, 'reason', ${given.reason})`
+const { failure, withFailure } = failureDetails(given.instance, given.reason)
 // IF rather than OR and AND: MariaDB 10.5 takes LAST_INSERT_ID() for a constant there and reads it too early.
 const opens = sql`if(${state} = 'half-open', 1, last_insert_id() >= ${given.maximum})`
 
@@ -42,18 +55,16 @@ insert into ${circuit}
   (failure_count, \`key\`, state, last_failure_time, opened_at, attempt, version, details, updated_at)
 values (
   last_insert_id(1), ${given.key}, if(1 >= ${given.maximum}, 'open', 'closed'), ${now},
-  if(1 >= ${given.maximum}, ${now}, null), 0, 1, json_array(${failure}), ${now})
+  if(1 >= ${given.maximum}, ${now}, null), 0, if(1 >= ${given.maximum}, 1, 0), json_array(${failure}), ${now})
 on duplicate key update
   failure_count = last_insert_id(${failureCount} + 1),
   last_failure_time = ${now},
   opened_at = if(${state} = 'open', ${openedAt}, if(${opens}, ${now}, null)),
   attempt = coalesce(${attempt}, 0) + (${state} = 'half-open'),
   version = coalesce(${version}, 0) + if(${state} = 'open', 0, ${opens}),
-  probe_owner = null,
-  probe_until = null,
-  details = json_remove(
-    json_array_insert(if(json_valid(${details}), ${details}, '[]'), '$[0]', ${failure}),
-    '$[${sql.raw(String(SHOWN_FAILURES))}]'),
+  successes = null,
+  reports = if(${opens}, null, ${reports}),
+  details = ${withFailure},
   updated_at = ${now},
   state = if(${opens}, 'open', ${state})`)
 
@@ -65,23 +76,44 @@ update ${circuit} set
   opened_at = null,
   attempt = 0,
   version = coalesce(${version}, 0) + (${state} = 'half-open'),
-  probe_owner = null,
-  probe_until = null,
+  successes = null,
+  reports = null,
   updated_at = ${now},
   state = 'closed'
 where ${and(eq(key, given.key), or(eq(state, 'half-open'), and(eq(state, 'closed'), gt(failureCount, sql`0`))))}`)
 
-const find = statement((database) =>
+const stored = {
+  state,
+  failureCount,
+  lastFailureTime: toMilliseconds(lastFailureTime),
+  lastSuccessTime: toMilliseconds(lastSuccessTime),
+}
+
+const find = statement((database) => database.select(stored).from(circuit).where(eq(key, given.key)).prepare())
+
+/** Keyset pages over the primary key. */
+const list = statement((database) =>
   database
     .select({
-      state,
-      failureCount,
-      lastFailureTime: toMilliseconds(lastFailureTime),
-      lastSuccessTime: toMilliseconds(lastSuccessTime),
+      ...stored,
+      key,
+      openedAt: toMilliseconds(openedAt),
+      isolatedAt: toMilliseconds(isolatedAt),
+      attempt: sql<number>`coalesce(${attempt}, 0)`.mapWith(Number),
+      details,
     })
     .from(circuit)
-    .where(eq(key, given.key))
+    .where(and(gt(key, given.from), lte(key, given.to)))
+    .orderBy(asc(key))
+    .limit(atMost(ROWS_PER_PAGE))
     .prepare(),
+)
+
+const findMany = listQuery<CircuitRow & { readonly key: string }>(
+  (keys) => sql`
+select ${key} as \`key\`, ${state} as state, ${failureCount} as failureCount,
+  ${toMilliseconds(lastFailureTime)} as lastFailureTime, ${toMilliseconds(lastSuccessTime)} as lastSuccessTime
+from ${circuit} where ${key} in ${keys}`,
 )
 
 /** An outage begins with the change to open and lasts until the circuit is closed. */
@@ -98,8 +130,9 @@ on duplicate key update
   opened_at = if(values(state) = 'closed', null, if(${state} = 'closed', ${now}, coalesce(${openedAt}, ${now}))),
   attempt = if(values(state) = 'closed', 0, ${attempt}),
   version = coalesce(${version}, 0) + (${state} <> values(state)),
-  probe_owner = null,
-  probe_until = null,
+  successes = null,
+  isolated_at = null,
+  reports = null,
   updated_at = ${now},
   state = values(state)`)
 
@@ -115,6 +148,17 @@ export class CircuitRepository {
   async find(key: string): Promise<CircuitRow | undefined> {
     const [row] = await find(this.#executor, { key })
     return row
+  }
+
+  /** The rows of up to 1,000 keys, in no order. */
+  findMany(keys: readonly string[]): Promise<readonly (CircuitRow & { readonly key: string })[]> {
+    return findMany(this.#executor, keys)
+  }
+
+  /** The rows of a range of keys, in the order of the primary key. */
+  async list(range: KeyRange, from = range.from): Promise<Page<ListedCircuitRow, string>> {
+    const rows = await list(this.#executor, { from, to: range.to })
+    return pageOf(rows, ROWS_PER_PAGE, ({ key }) => key)
   }
 
   /** Counts one failure and opens the circuit at the `maximum`-th. Returns the new count. */

@@ -1,5 +1,5 @@
 import { mysqlEnum, mysqlTable } from 'drizzle-orm/mysql-core'
-import { absent, countColumn, instantColumn, jsonColumn, keyColumn, ownerColumn } from './columns.js'
+import { absent, countColumn, instantColumn, jsonColumn, keyColumn } from './columns.js'
 
 /**
  * One row per circuit breaker.
@@ -18,9 +18,12 @@ export const circuit = mysqlTable('go_goscope_circuit', {
   attempt: countColumn('attempt').default(absent),
   /** Grows with every change of state. */
   version: countColumn('version').default(absent),
-  /** Who may probe while half-open, and until when. */
-  probeOwner: ownerColumn('probe_owner').default(absent),
-  probeUntil: instantColumn('probe_until').default(absent),
+  /** How many probes have succeeded since the circuit became half-open. */
+  successes: countColumn('successes').default(absent),
+  /** Since when the circuit is held open by hand; NULL while it is not. */
+  isolatedAt: instantColumn('isolated_at').default(absent),
+  /** What each process has counted since the circuit last changed. */
+  reports: jsonColumn('reports').default(absent),
   /** The latest failures, for people who look. */
   details: jsonColumn('details').default(absent),
   updatedAt: instantColumn('updated_at').notNull(),

@@ -1,0 +1,257 @@
+import { and, eq, isNull, sql } from 'drizzle-orm'
+import type { CircuitState } from '../contracts.js'
+import { now, nowMicroseconds } from '../database/clock.js'
+import { command, type Executor, statement } from '../database/statement.js'
+import { circuit } from '../schema/index.js'
+import { failureDetails } from './circuit-details.js'
+
+/** A circuit as a breaker needs it. Durations are milliseconds by the database's clock. */
+export interface SharedCircuit {
+  readonly state: CircuitState
+  readonly failureCount: number
+  /** Grows with every change of state; 0 when nothing was ever stored. */
+  readonly version: number
+  /** How often probing has failed during the present outage. */
+  readonly attempt: number
+  readonly isIsolated: boolean
+  /** How long the present outage has lasted. */
+  readonly openFor: number
+  /** The text of all processes' reports. */
+  readonly reports: string | null
+  /** The database's time. */
+  readonly now: number
+}
+
+/** What one process adds to a closed circuit. */
+export interface CircuitReport {
+  /** The circuit's version that the results belong to; a report about an older one changes nothing. */
+  readonly version: number
+  /** Names the reporting breaker of the reporting process. Its report replaces the one before. */
+  readonly reporter: string
+  /** JSON of the counts; see the provider. */
+  readonly counts: string
+  /** A reporter whose report is of no use any more; `null` for none. */
+  readonly gone: string | null
+  /** Added to the failure count, or its new value. */
+  readonly failures: number
+  readonly addsToCount: boolean
+  /** Whether a success has ended the row of failures, so that all earlier reports are void. */
+  readonly startsOver: boolean
+  /** What failed last, and in which process; `null` when nothing did since the last report. */
+  readonly reason: string | null
+  readonly instance: string
+}
+
+const { key, state, failureCount, lastFailureTime, lastSuccessTime, openedAt, isolatedAt } = circuit
+const { attempt, version, successes, reports, details, updatedAt } = circuit
+const given = {
+  key: sql.placeholder('key'),
+  version: sql.placeholder('version'),
+  reporter: sql.placeholder('reporter'),
+  counts: sql.placeholder('counts'),
+  gone: sql.placeholder('gone'),
+  failures: sql.placeholder('failures'),
+  addsToCount: sql.placeholder('addsToCount'),
+  startsOver: sql.placeholder('startsOver'),
+  instance: sql.placeholder('instance'),
+  reason: sql.placeholder('reason'),
+  hasFailed: sql.placeholder('hasFailed'),
+  delay: sql.placeholder('delay'),
+  threshold: sql.placeholder('threshold'),
+}
+
+const { failure, withFailure } = failureDetails(given.instance, given.reason)
+const isVersion = and(eq(key, given.key), sql`coalesce(${version}, 0) = ${given.version}`)
+const nextVersion = sql`coalesce(${version}, 0) + 1`
+
+const find = statement((database) =>
+  database
+    .select({
+      state,
+      failureCount,
+      version: sql<number>`coalesce(${version}, 0)`.mapWith(Number),
+      attempt: sql<number>`coalesce(${attempt}, 0)`.mapWith(Number),
+      isIsolated: sql<number>`${isolatedAt} is not null`.mapWith(Number),
+      openFor: sql<number>`timestampdiff(microsecond, coalesce(${openedAt}, ${updatedAt}), ${now}) / 1000`.mapWith(
+        Number,
+      ),
+      reports,
+      now: sql<number>`${nowMicroseconds} / 1000`.mapWith(Number),
+    })
+    .from(circuit)
+    .where(eq(key, given.key))
+    .prepare(),
+)
+
+const ownReport = sql`json_object(
+  'at', ${nowMicroseconds} div 1000, 'counts', json_extract(${given.counts}, '$'))`
+const earlierReports = sql`if(${given.startsOver} or not coalesce(json_valid(${reports}), 0), '{}', ${reports})`
+const member = (name: unknown) => sql`concat('$."', ${name}, '"')`
+const applies = sql`(${state} = 'closed' and coalesce(${version}, 0) = ${given.version})`
+
+/**
+ * Merges one process's counts into a circuit that is closed and has not changed since. Each process writes its own
+ * entry of `reports`, so no two overwrite each other, and repeating a report does no harm there.
+ * Nothing that decides whether the report applies is assigned, so the order of the assignments does not matter.
+ */
+const report = command(sql`
+insert into ${circuit}
+  (failure_count, \`key\`, state, last_failure_time, attempt, version, reports, details, updated_at)
+values (
+  ${given.failures}, ${given.key}, 'closed', if(${given.hasFailed}, ${now}, null), 0, 0,
+  json_object(${given.reporter}, ${ownReport}), if(${given.hasFailed}, json_array(${failure}), null), ${now})
+on duplicate key update
+  failure_count = if(${applies}, if(${given.addsToCount}, ${failureCount}, 0) + ${given.failures}, ${failureCount}),
+  last_failure_time = if(${applies} and ${given.hasFailed}, ${now}, ${lastFailureTime}),
+  last_success_time = if(${applies} and ${given.startsOver}, ${now}, ${lastSuccessTime}),
+  reports = if(${applies},
+    json_set(json_remove(${earlierReports}, ${member(sql`coalesce(${given.gone}, '')`)}), ${member(given.reporter)}, ${ownReport}),
+    ${reports}),
+  details = if(${applies} and ${given.hasFailed}, ${withFailure}, ${details}),
+  updated_at = if(${applies}, ${now}, ${updatedAt})`)
+
+/** Each change names the version it was decided on and makes the next one, so exactly one of many callers makes it. */
+const open = command(sql`
+update ${circuit} set
+  opened_at = ${now},
+  attempt = 0,
+  version = ${nextVersion},
+  successes = null,
+  reports = null,
+  updated_at = ${now},
+  state = 'open'
+where ${and(isVersion, eq(state, 'closed'))}`)
+
+const beginProbing = command(sql`
+update ${circuit} set
+  version = ${nextVersion},
+  successes = 0,
+  updated_at = ${now},
+  state = 'half-open'
+where ${and(isVersion, eq(state, 'open'), isNull(isolatedAt))}
+  and timestampdiff(microsecond, coalesce(${openedAt}, ${updatedAt}), ${now}) >= ${given.delay} * 1000`)
+
+// The columns that the other assignments read come last: MariaDB can be told to let them read the old values always.
+const closes = sql`(coalesce(${successes}, 0) + 1 >= ${given.threshold})`
+const addProbeSuccess = command(sql`
+update ${circuit} set
+  version = coalesce(${version}, 0) + last_insert_id(if(${closes}, 1, 0)),
+  failure_count = if(${closes}, 0, ${failureCount}),
+  last_success_time = ${now},
+  opened_at = if(${closes}, null, ${openedAt}),
+  attempt = if(${closes}, 0, ${attempt}),
+  reports = null,
+  updated_at = ${now},
+  state = if(${closes}, 'closed', ${state}),
+  successes = if(${closes}, null, coalesce(${successes}, 0) + 1)
+where ${and(isVersion, eq(state, 'half-open'))}`)
+
+const reopen = command(sql`
+update ${circuit} set
+  failure_count = ${failureCount} + 1,
+  last_failure_time = ${now},
+  opened_at = ${now},
+  attempt = coalesce(${attempt}, 0) + 1,
+  version = ${nextVersion},
+  successes = null,
+  reports = null,
+  details = ${withFailure},
+  updated_at = ${now},
+  state = 'open'
+where ${and(isVersion, eq(state, 'half-open'))}`)
+
+const isolate = command(sql`
+insert into ${circuit} (failure_count, \`key\`, state, opened_at, attempt, version, isolated_at, updated_at)
+values (0, ${given.key}, 'open', ${now}, 0, 1, ${now}, ${now})
+on duplicate key update
+  opened_at = if(${state} = 'closed', ${now}, coalesce(${openedAt}, ${now})),
+  version = ${nextVersion},
+  successes = null,
+  reports = null,
+  isolated_at = coalesce(${isolatedAt}, ${now}),
+  updated_at = ${now},
+  state = 'open'`)
+
+const reset = command(sql`
+update ${circuit} set
+  failure_count = 0,
+  opened_at = null,
+  attempt = 0,
+  version = ${nextVersion},
+  successes = null,
+  isolated_at = null,
+  reports = null,
+  updated_at = ${now},
+  state = 'closed'
+where ${eq(key, given.key)}`)
+
+const untouched: SharedCircuit = {
+  state: 'closed',
+  failureCount: 0,
+  version: 0,
+  attempt: 0,
+  isIsolated: false,
+  openFor: 0,
+  reports: null,
+  now: 0,
+}
+
+/** The rows of `go_goscope_circuit` as breakers change them, each change by one statement. Keys come in their stored form. */
+export class BreakerRepository {
+  readonly #executor: Executor
+
+  constructor(executor: Executor) {
+    this.#executor = executor
+  }
+
+  /** The circuit; a closed one when nothing was ever stored. */
+  async find(key: string): Promise<SharedCircuit> {
+    const [row] = await find(this.#executor, { key })
+    return row === undefined ? untouched : { ...row, isIsolated: row.isIsolated === 1 }
+  }
+
+  /** Adds a process's counts to the closed circuit of that version; otherwise changes nothing. */
+  async report(key: string, { addsToCount, startsOver, ...others }: CircuitReport): Promise<void> {
+    await report(this.#executor, {
+      key,
+      ...others,
+      addsToCount: Number(addsToCount),
+      startsOver: Number(startsOver),
+      hasFailed: Number(others.reason !== null),
+    })
+  }
+
+  /** Opens the closed circuit of that version. `false` when another caller has changed it. */
+  async open(key: string, version: number): Promise<boolean> {
+    const { affectedRows } = await open(this.#executor, { key, version })
+    return affectedRows === 1
+  }
+
+  /** Turns the circuit of that version half-open when its outage has lasted for `delay` milliseconds. */
+  async beginProbing(key: string, version: number, delay: number): Promise<boolean> {
+    const { affectedRows } = await beginProbing(this.#executor, { key, version, delay })
+    return affectedRows === 1
+  }
+
+  /** Counts a successful probe of that version; the `threshold`-th closes the circuit, which `true` tells. */
+  async addProbeSuccess(key: string, version: number, threshold: number): Promise<boolean> {
+    const { affectedRows, insertId } = await addProbeSuccess(this.#executor, { key, version, threshold })
+    return affectedRows === 1 && insertId === 1
+  }
+
+  /** Ends the probing of that version with a failure. `false` when it has ended already. */
+  async reopen(key: string, version: number, instance: string, reason: string): Promise<boolean> {
+    const { affectedRows } = await reopen(this.#executor, { key, version, instance, reason })
+    return affectedRows === 1
+  }
+
+  /** Opens the circuit until {@link reset}. */
+  async isolate(key: string): Promise<void> {
+    await isolate(this.#executor, { key })
+  }
+
+  /** Closes the circuit and forgets its counts. */
+  async reset(key: string): Promise<void> {
+    await reset(this.#executor, { key })
+  }
+}
