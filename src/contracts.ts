@@ -87,6 +87,13 @@ export interface CircuitBreakerStateProvider {
 
   /** Sets the failure count back to 0 and closes a half-open circuit. */
   recordSuccess(key: string): Promise<void>
+
+  /**
+   * Calls back when the circuit changes its state.
+   *
+   * @returns A function that ends the subscription.
+   */
+  subscribe(key: string, callback: (state: CircuitBreakerPersistedState) => void): () => void
 }
 
 /** Keeps JSON values under keys. Structurally equal to go-go-scope's `CacheProvider`. */

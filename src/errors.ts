@@ -1,5 +1,7 @@
 /** What an error is about; stable across versions, fit for `switch`. */
 export type ErrorCode =
+  | 'CALL_TIMEOUT'
+  | 'CIRCUIT_OPEN'
   | 'CONTENTION'
   | 'IDEMPOTENCY_MISMATCH'
   | 'IN_PROGRESS'
@@ -168,5 +170,25 @@ export class IdempotencyMismatchError extends PersistenceError {
   static override readonly [brand] = 'IDEMPOTENCY_MISMATCH'
   constructor(message: string, details: ErrorDetails = {}) {
     super('IDEMPOTENCY_MISMATCH', false, message, details)
+  }
+}
+
+/** The circuit breaker did not let the call through; it was not made. */
+export class CircuitOpenError extends PersistenceError {
+  static override readonly [brand] = 'CIRCUIT_OPEN'
+  /** Milliseconds until a call may be let through again; `Infinity` while the circuit is isolated. */
+  readonly retryAfter: number
+
+  constructor(retryAfter: number, message: string, details: ErrorDetails = {}) {
+    super('CIRCUIT_OPEN', true, message, details)
+    this.retryAfter = retryAfter
+  }
+}
+
+/** A call through a circuit breaker took longer than its `timeout`. It may still be carried out. */
+export class CallTimeoutError extends PersistenceError {
+  static override readonly [brand] = 'CALL_TIMEOUT'
+  constructor(message: string, details: ErrorDetails = {}) {
+    super('CALL_TIMEOUT', true, message, details)
   }
 }

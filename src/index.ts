@@ -18,6 +18,8 @@ export type {
 export type { Database, DrizzleDatabase } from './database/pool.js'
 export type { Transaction } from './database/transaction.js'
 export {
+  CallTimeoutError,
+  CircuitOpenError,
   ContentionError,
   type ErrorCode,
   type ErrorDetails,
@@ -38,7 +40,10 @@ export type { GetOrSetOptions } from './providers/cache-loader.js'
 export type { Cache, CacheStats } from './providers/cache-provider.js'
 export type { Checkpoints, SaveOptions, TaskProgress } from './providers/checkpoint-provider.js'
 export type { RunOptions, Task } from './providers/checkpoint-task.js'
-export type { Circuits } from './providers/circuit-provider.js'
+export type { CallOptions, CircuitBreaker } from './providers/circuit-breaker.js'
+export type { Call } from './providers/circuit-call.js'
+export type { CircuitBreakerOptions, CircuitTransition } from './providers/circuit-options.js'
+export type { CircuitDetails, CircuitFailure, Circuits } from './providers/circuit-provider.js'
 export type { ExecuteOptions } from './providers/idempotency-execution.js'
 export type { Idempotency } from './providers/idempotency-provider.js'
 export type { Lock } from './providers/lock-handle.js'

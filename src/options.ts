@@ -90,6 +90,12 @@ export interface MySQLAdapterOptions extends AdapterOptions, ValueOptions {
    * @default 3
    */
   lockPatience?: number
+  /**
+   * Milliseconds between two looks at the circuits that somebody subscribed to.
+   *
+   * @default 1000
+   */
+  pollInterval?: number
 }
 
 /** All options with their defaults filled in. */
@@ -102,6 +108,7 @@ export interface ResolvedOptions {
   readonly codec: Codec
   readonly defaultLockTTL: number
   readonly lockPatience: number
+  readonly pollInterval: number
 }
 
 const defaults = {
@@ -114,6 +121,7 @@ const defaults = {
   compressAbove: Number.POSITIVE_INFINITY,
   defaultLockTTL: 30_000,
   lockPatience: 3,
+  pollInterval: 1_000,
 }
 
 // Leaves room for the kind and a key that is worth its name.
@@ -149,6 +157,7 @@ export function resolveOptions(
   assertBetween('options.defaultLockTTL', resolved.defaultLockTTL, Number.MIN_VALUE, MAXIMUM_TTL)
   assertBetween('options.retry.pause', resolved.retry.pause, 1, MAXIMUM_TIMER)
   assertCount('options.lockPatience', resolved.lockPatience)
+  assertTimer('options.pollInterval', resolved.pollInterval)
   assertCount('options.retry.contention', resolved.retry.contention)
   assertCount('options.retry.connection', resolved.retry.connection)
   const { compressAbove, ...others } = resolved
@@ -177,6 +186,15 @@ export function assertTimeToLive(ttl: number): void {
  */
 export function assertMilliseconds(name: string, value: number): void {
   assertBetween(name, value, 0, MAXIMUM_TTL)
+}
+
+/**
+ * Refuses a duration that is not a positive number of milliseconds a timer can wait.
+ *
+ * @throws {@link InvalidArgumentError}
+ */
+export function assertTimer(name: string, value: number): void {
+  assertBetween(name, value, Number.MIN_VALUE, MAXIMUM_TIMER)
 }
 
 /**
@@ -219,7 +237,8 @@ export function refuseUnknown(name: string, options: object, known: readonly str
   }
 }
 
-function defined<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+/** The options that were given; `undefined` stands for an absent one. */
+export function defined<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never
 }
 

@@ -64,7 +64,8 @@ export abstract class Adapter implements PersistenceAdapter {
   }
 
   /**
-   * Refuses further operations with {@link NotConnectedError} and waits for the running ones. Ends the pool only
+   * Reports what breakers have counted, refuses further operations with {@link NotConnectedError}, and waits for the
+   * running ones. Ends the pool only
    * if the adapter opened it itself, from a URL, or was created with `endPool: true`. Harmless when repeated.
    */
   async disconnect(): Promise<void> {
@@ -85,7 +86,11 @@ export abstract class Adapter implements PersistenceAdapter {
     return new Locks(context, keyPrefix, defaultLockTTL, kind)
   }
 
+  /** What has to be said before the connection to the database ends. */
+  protected async flush(): Promise<void> {}
+
   async #end(): Promise<void> {
+    await this.flush()
     await this.operations.close()
     // A connection that broke cannot say goodbye; the pool is at its end all the same.
     if (this.#endsPool)

@@ -11,8 +11,10 @@ import type { MySQLAdapterOptions } from '../options.js'
 import { Cache } from '../providers/cache-provider.js'
 import { Checkpoints, type SaveOptions } from '../providers/checkpoint-provider.js'
 import { Circuits } from '../providers/circuit-provider.js'
+import type { CircuitCallback } from '../providers/circuit-watcher.js'
 import type { Lock } from '../providers/lock-handle.js'
 import type { Locks } from '../providers/lock-provider.js'
+import { BreakerRepository } from '../repositories/breaker-repository.js'
 import { CacheRepository } from '../repositories/cache-repository.js'
 import { CheckpointRepository } from '../repositories/checkpoint-repository.js'
 import { CircuitRepository } from '../repositories/circuit-repository.js'
@@ -46,11 +48,14 @@ export class MySQLAdapter
    * @throws {@link InvalidArgumentError}
    */
   constructor(database: Database, options: MySQLAdapterOptions = {}) {
-    super(database, options, [...adapterOptions, ...valueOptions, 'defaultLockTTL', 'lockPatience'])
+    super(database, options, [...adapterOptions, ...valueOptions, 'defaultLockTTL', 'lockPatience', 'pollInterval'])
     const { client, executor, operations } = this
-    const { keyPrefix, timeout, codec } = this.options
+    const { keyPrefix, timeout, codec, pollInterval } = this.options
     this.locks = this.locksOf('lock')
-    this.circuits = new Circuits(new CircuitRepository(executor), operations, keyPrefix)
+    const circuits = new CircuitRepository(executor)
+    const breakers = new BreakerRepository(executor)
+    const permits = this.locksOf('circuit')
+    this.circuits = new Circuits({ repository: circuits, breakers, operations, permits, pollInterval }, keyPrefix)
     const cacheContext = { repository: new CacheRepository(executor), operations, locks: this.locksOf('cache') }
     this.cache = new Cache(cacheContext, keyPrefix, codec)
     const repository = new CheckpointRepository(executor)
@@ -91,6 +96,11 @@ export class MySQLAdapter
   /** See {@link Circuits.recordSuccess}. */
   recordSuccess(key: string): Promise<void> {
     return this.circuits.recordSuccess(key)
+  }
+
+  /** See {@link Circuits.subscribe}. */
+  subscribe(key: string, callback: CircuitCallback): () => void {
+    return this.circuits.subscribe(key, callback)
   }
 
   /** See {@link Cache.get}. */
@@ -151,5 +161,9 @@ export class MySQLAdapter
   /** See {@link Checkpoints.deleteAll}. */
   deleteAll(taskId: string): Promise<void> {
     return this.checkpoints.deleteAll(taskId)
+  }
+
+  protected override flush(): Promise<void> {
+    return this.circuits.close()
   }
 }

@@ -42,13 +42,18 @@ export class Operations {
 
   /** Like {@link run}, but repeats nothing, and throws whatever `work` throws. */
   async once<T>(operation: string, work: () => Promise<T>): Promise<T> {
-    if (this.#closed) throw new NotConnectedError('the adapter was disconnected: create a new one', { operation })
+    this.assertOpen(operation)
     this.#running++
     try {
       return await work()
     } finally {
       if (--this.#running === 0) this.#idle?.()
     }
+  }
+
+  /** @throws {@link NotConnectedError} after {@link close}. */
+  assertOpen(operation: string): void {
+    if (this.#closed) throw new NotConnectedError('the adapter was disconnected: create a new one', { operation })
   }
 
   /** Refuses further operations and resolves when the running ones have ended. */

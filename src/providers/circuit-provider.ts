@@ -2,27 +2,121 @@ import { hostname } from 'node:os'
 import type { CircuitBreakerPersistedState, CircuitBreakerStateProvider } from '../contracts.js'
 import type { Operations } from '../database/operations.js'
 import { InvalidArgumentError } from '../errors.js'
-import { KeySpace } from '../keys.js'
+import { assertStorable, KeySpace, MAXIMUM_KEY_LENGTH, rangeOf } from '../keys.js'
 import { assertCount } from '../options.js'
-import type { CircuitRepository } from '../repositories/circuit-repository.js'
+import type { BreakerRepository } from '../repositories/breaker-repository.js'
+import type { CircuitRepository, ListedCircuitRow } from '../repositories/circuit-repository.js'
+import { CircuitBreaker, describe } from './circuit-breaker.js'
+import type { CircuitBreakerOptions } from './circuit-options.js'
+import { CircuitRegistry } from './circuit-registry.js'
+import { type CircuitCallback, CircuitWatcher, persistedState } from './circuit-watcher.js'
+import type { Locks } from './lock-provider.js'
+import { readPages } from './paging.js'
 
 // The last millisecond of the year 9999, the end of DATETIME.
 const LATEST_TIME = 253_402_300_799_999
 
-// What a failure's reason may take of the row.
-const LONGEST_REASON = 200
+/** What circuits work with. */
+export interface CircuitsContext {
+  readonly repository: CircuitRepository
+  readonly breakers: BreakerRepository
+  readonly operations: Operations
+  /** The locks that permit probes, apart from the user's own. */
+  readonly permits: Locks
+  /** Milliseconds between two looks at circuits that somebody subscribed to. */
+  readonly pollInterval: number
+}
 
-/** Circuit-breaker state over the rows of `go_goscope_circuit`. */
+/** A stored circuit, for people who look. Times are milliseconds since 1970 by the database's clock. */
+export interface CircuitDetails extends CircuitBreakerPersistedState {
+  readonly key: string
+  /** When the present outage began; absent while closed. */
+  readonly openedAt?: number
+  /** How often recovering has failed during the present outage. */
+  readonly attempt: number
+  /** Whether it is held open by hand. */
+  readonly isIsolated: boolean
+  /** The latest failures, newest first, ten at most. */
+  readonly failures: readonly CircuitFailure[]
+}
+
+/** A failure of a service. */
+export interface CircuitFailure {
+  /** When it was counted: an ISO 8601 text, by the database's clock. */
+  readonly time: string
+  /** The process that saw it: host name and process id. */
+  readonly instance: string
+  readonly reason: string | null
+}
+
+// Names this process among all that share the database. Letters that mean something in a JSON path would break it.
+const instance = `${hostname().replace(/[^\w.-]/g, '_')}:${process.pid}`
+
+/** Circuit breakers over the rows of `go_goscope_circuit`. */
 export class Circuits implements CircuitBreakerStateProvider {
   readonly #repository: CircuitRepository
   readonly #operations: Operations
   readonly #keys: KeySpace
-  readonly #instance: string = `${hostname()}:${process.pid}`
+  readonly #watcher: CircuitWatcher
+  readonly #registry: CircuitRegistry
 
-  constructor(repository: CircuitRepository, operations: Operations, keyPrefix: string) {
+  /** @internal */
+  constructor({ repository, breakers, operations, permits, pollInterval }: CircuitsContext, keyPrefix: string) {
     this.#repository = repository
     this.#operations = operations
     this.#keys = new KeySpace(keyPrefix, 'circuit')
+    this.#watcher = new CircuitWatcher(repository, operations, pollInterval)
+    const onChange = (storedKey: string) => this.#watcher.changed(storedKey)
+    const context = { repository: breakers, operations, permits, instance, onChange }
+    this.#registry = new CircuitRegistry(context, this.#keys)
+  }
+
+  /**
+   * The breaker of this key. All processes that use the same key share its state; within this process all breakers of a
+   * key share their counts as well, so it may be asked for anew before each call.
+   *
+   * @throws {@link InvalidArgumentError} also when the key is in use here with other options.
+   * @example
+   * ```ts
+   * const breaker = state.circuits.breaker('payment-gateway', { failureThreshold: 5, resetTimeout: 30_000 })
+   * const receipt = await breaker.execute(({ signal }) => fetch(gateway, { signal }))
+   * ```
+   */
+  breaker(key: string, options: CircuitBreakerOptions = {}): CircuitBreaker {
+    return new CircuitBreaker(this.#registry.get(key, options), options)
+  }
+
+  /**
+   * Calls back when the circuit changes between closed, open and half-open, whichever process changed it: at once for
+   * changes from here, else with the next look. Changes in quick succession may be told as one. A circuit is taken
+   * for closed at first, so one that is open already is told soon after subscribing. Keeps no process alive.
+   *
+   * @returns A function that ends the subscription; harmless when repeated. `disconnect()` ends it too.
+   * @throws {@link InvalidArgumentError}
+   */
+  subscribe(key: string, callback: CircuitCallback): () => void {
+    const storedKey = this.#keys.toStored(key)
+    if (typeof callback !== 'function') {
+      throw new InvalidArgumentError(`callback: expected a function, got ${typeof callback}`)
+    }
+    this.#operations.assertOpen('subscribe')
+    return this.#watcher.subscribe(storedKey, callback)
+  }
+
+  /**
+   * All circuits of which anything was recorded, by ascending key.
+   *
+   * @param options - `prefix`: only keys that begin with it.
+   * @throws {@link InvalidArgumentError} | {@link UnavailableError}
+   */
+  async list({ prefix = '' }: { prefix?: string } = {}): Promise<CircuitDetails[]> {
+    assertStorable('options.prefix', prefix, MAXIMUM_KEY_LENGTH)
+    const range = rangeOf(this.#keys.start + prefix)
+    const found: CircuitDetails[] = []
+    const rows = readPages(this.#operations, 'list', (from?: string) => this.#repository.list(range, from))
+    for await (const row of rows) found.push(detailsOf(row, this.#keys.fromStored(row.key)))
+    // The range of a prefix that ends in a space may hold a key without it.
+    return found.filter(({ key }) => key.startsWith(prefix))
   }
 
   /**
@@ -33,13 +127,7 @@ export class Circuits implements CircuitBreakerStateProvider {
   async getState(key: string): Promise<CircuitBreakerPersistedState | null> {
     const storedKey = this.#keys.toStored(key)
     const row = await this.#operations.run('getState', () => this.#repository.find(storedKey))
-    if (row === undefined) return null
-    return {
-      state: row.state,
-      failureCount: row.failureCount,
-      ...(row.lastFailureTime !== null && { lastFailureTime: row.lastFailureTime }),
-      ...(row.lastSuccessTime !== null && { lastSuccessTime: row.lastSuccessTime }),
-    }
+    return row === undefined ? null : persistedState(row)
   }
 
   /**
@@ -63,6 +151,7 @@ export class Circuits implements CircuitBreakerStateProvider {
       lastSuccessTime: timeOrNull('lastSuccessTime', state.lastSuccessTime),
     }
     await this.#operations.run('setState', () => this.#repository.replace(storedKey, row))
+    this.#changed(storedKey)
   }
 
   /**
@@ -81,12 +170,14 @@ export class Circuits implements CircuitBreakerStateProvider {
     const storedKey = this.#keys.toStored(key)
     assertCount('maxFailures', maxFailures)
     if (maxFailures === 0) throw new InvalidArgumentError('maxFailures: expected 1 or more, got 0')
-    const shown = reason === undefined ? null : String(reason).slice(0, LONGEST_REASON).toWellFormed()
-    return this.#operations.run(
+    const shown = reason === undefined ? null : describe(reason)
+    const count = await this.#operations.run(
       'recordFailure',
-      () => this.#repository.addFailure(storedKey, maxFailures, this.#instance, shown),
+      () => this.#repository.addFailure(storedKey, maxFailures, instance, shown),
       { repeatable: false },
     )
+    this.#changed(storedKey)
+    return count
   }
 
   /**
@@ -98,6 +189,39 @@ export class Circuits implements CircuitBreakerStateProvider {
   async recordSuccess(key: string): Promise<void> {
     const storedKey = this.#keys.toStored(key)
     await this.#operations.run('recordSuccess', () => this.#repository.addSuccess(storedKey))
+    this.#changed(storedKey)
+  }
+
+  /** @internal Reports what breakers have counted, and ends the subscriptions. */
+  async close(): Promise<void> {
+    this.#watcher.close()
+    await this.#registry.close()
+  }
+
+  #changed(storedKey: string): void {
+    this.#watcher.changed(storedKey)
+    this.#registry.changed(storedKey)
+  }
+}
+
+function detailsOf(row: ListedCircuitRow, key: string): CircuitDetails {
+  return {
+    ...persistedState(row),
+    key,
+    ...(row.openedAt !== null && { openedAt: row.openedAt }),
+    attempt: row.attempt,
+    isIsolated: row.isolatedAt !== null,
+    failures: failuresOf(row.details),
+  }
+}
+
+// Anybody can write to the table.
+function failuresOf(details: string | null): CircuitFailure[] {
+  try {
+    const parsed: unknown = JSON.parse(details ?? '[]')
+    return Array.isArray(parsed) ? parsed : []
+  } catch {
+    return []
   }
 }
 

@@ -17,6 +17,7 @@ describe('options', () => {
       codec: expect.objectContaining({ encode: expect.any(Function), decode: expect.any(Function) }),
       defaultLockTTL: 30_000,
       lockPatience: 3,
+      pollInterval: 1_000,
     }
     expect(resolve({})).toEqual(defaults)
     expect(resolve({ keyPrefix: undefined, retry: undefined, timeout: undefined })).toEqual(defaults)

@@ -1,0 +1,80 @@
+import type { CircuitState } from '../contracts.js'
+import type { SharedCircuit } from '../repositories/breaker-repository.js'
+import { type CircuitSettings, resetDelay } from './circuit-options.js'
+
+/** Calls by age: how many milliseconds ago, how many there were, and how many of them failed. */
+export type Counts = readonly (readonly [age: number, calls: number, failures: number])[]
+
+/** What one breaker of one process reported. */
+export interface Report {
+  readonly reporter: string
+  /** Milliseconds since it was made, when it was read. */
+  readonly age: number
+  readonly counts: Counts
+}
+
+/** What this process knows of a shared circuit. Moments are those of `performance.now()`, which nobody can set. */
+export interface CircuitView {
+  readonly state: CircuitState
+  readonly version: number
+  readonly attempt: number
+  readonly failureCount: number
+  readonly reports: readonly Report[]
+  /** When an open circuit may be probed; `Infinity` while it is isolated. */
+  readonly dueAt: number
+  readonly readAt: number
+  /** Whether this process decided on its own, and the database does not know yet. */
+  readonly isAssumed: boolean
+}
+
+/** Before the first look. */
+export const unknownCircuit: CircuitView = {
+  state: 'closed',
+  version: 0,
+  attempt: 0,
+  failureCount: 0,
+  reports: [],
+  dueAt: 0,
+  readAt: Number.NEGATIVE_INFINITY,
+  isAssumed: false,
+}
+
+/** @param readAt - From before the request, so that an outage seems longer rather than shorter. */
+export function viewOf(row: SharedCircuit, settings: CircuitSettings, readAt: number): CircuitView {
+  const dueAt = row.isIsolated ? Number.POSITIVE_INFINITY : readAt + resetDelay(settings, row.attempt) - row.openFor
+  const { state, version, attempt, failureCount } = row
+  return { state, version, attempt, failureCount, reports: parse(row), dueAt, readAt, isAssumed: false }
+}
+
+/** The name of a breaker in reports: that of its process, and a number. */
+export function reporterOf(instance: string, number: number): string {
+  return `${instance}/${number}`
+}
+
+/** The process of a reporter. */
+export function instanceOf(reporter: string): string {
+  return reporter.slice(0, reporter.lastIndexOf('/'))
+}
+
+// Anybody can write to the table: what is not a report is passed over.
+function parse({ reports, now }: SharedCircuit): Report[] {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(reports ?? '{}')
+  } catch {
+    return []
+  }
+  return Object.entries(parsed as Record<string, { at?: unknown; counts?: unknown } | null>).flatMap(
+    ([reporter, report]) => {
+      if (typeof report?.at !== 'number' || !isCounts(report.counts)) return []
+      return { reporter, age: Math.max(0, now - report.at), counts: report.counts }
+    },
+  )
+}
+
+function isCounts(value: unknown): value is Counts {
+  return (
+    Array.isArray(value) &&
+    value.every((count) => Array.isArray(count) && count.length === 3 && count.every(Number.isFinite))
+  )
+}
