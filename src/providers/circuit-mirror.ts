@@ -20,8 +20,8 @@ export interface MirrorContext {
   readonly onChange: () => void
 }
 
-/** Milliseconds a call waits for the database at most; then this process decides on its own until it answers again. */
-export const DATABASE_PATIENCE = 500
+// Milliseconds a call waits for the database at most; then this process decides on its own until it answers again.
+const PATIENCE = 500
 
 // What was known longer ago than so many refresh intervals is looked up before the call, not beside it.
 const STALE_INTERVALS = 4
@@ -198,17 +198,23 @@ export class CircuitMirror {
     try {
       // What was counted before the first look belongs to the version that it will find.
       if (!this.#isKnown()) await this.read()
-      const { version } = this.#view
-      const reported = await this.#report()
-      await this.read(() => {
-        if (reported !== undefined && version === this.#view.version) this.#counter.confirm(reported)
-      })
-      if (this.#view.isAssumed && this.#view.state === 'open') await this.#open()
+      await this.#exchange()
+      // The opening ends the counting, so all that was counted is told before.
+      if (this.#isOpenOf(this.#view.version) && this.#counter.hasNews) await this.#exchange()
+      if (this.#isOpenOf(this.#view.version)) await this.#open()
       this.#isAway = false
     } catch (error) {
       this.#isAway = true
       this.#warning.of(error)
     }
+  }
+
+  async #exchange(): Promise<void> {
+    const { version } = this.#view
+    const reported = await this.#report()
+    await this.read(() => {
+      if (reported !== undefined && version === this.#view.version) this.#counter.confirm(reported)
+    })
   }
 
   async #report(): Promise<Counted | undefined> {
@@ -260,7 +266,7 @@ export class CircuitMirror {
   }
 
   async #patiently(refreshed: Promise<void>): Promise<void> {
-    if (!(await settlesWithin(refreshed, DATABASE_PATIENCE))) this.giveUpWaiting()
+    if (!(await settlesWithin(refreshed, PATIENCE))) this.giveUpWaiting()
   }
 
   #run<T>(work: () => Promise<T>): Promise<T> {

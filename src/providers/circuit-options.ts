@@ -161,10 +161,10 @@ export function resolveCircuitSettings(options: CircuitBreakerOptions): CircuitS
   }
   if (timeout !== undefined) assertTimer('options.timeout', timeout)
   const { failureRateThreshold: rate, resetTimeoutFactor: factor } = settings
-  if (rate !== undefined && !(rate > 0 && rate <= 100)) {
+  if (rate !== undefined && !(typeof rate === 'number' && rate > 0 && rate <= 100)) {
     throw new InvalidArgumentError('options.failureRateThreshold: expected per cent, more than 0 and at most 100')
   }
-  if (!(factor >= 1 && factor < Number.POSITIVE_INFINITY)) {
+  if (!(Number.isFinite(factor) && factor >= 1)) {
     throw new InvalidArgumentError('options.resetTimeoutFactor: expected a finite number, 1 or more')
   }
   for (const [name, callback] of Object.entries({ shouldTrip, onTransition })) {

@@ -1,7 +1,7 @@
 import type { Operations } from '../database/operations.js'
 import { CircuitOpenError, NotConnectedError } from '../errors.js'
 import type { BreakerRepository } from '../repositories/breaker-repository.js'
-import { type CircuitMirror, DATABASE_PATIENCE } from './circuit-mirror.js'
+import type { CircuitMirror } from './circuit-mirror.js'
 import { resetDelay } from './circuit-options.js'
 import { Lease } from './lock-lease.js'
 import type { Locks } from './lock-provider.js'
@@ -30,6 +30,9 @@ interface Permit {
   readonly lease: Lease
   readonly version: number
 }
+
+// Milliseconds that a probe waits for the database. One caller of a process waits, while all others are rejected anyway.
+const PATIENCE = 2_000
 
 /** The key of the lock that permits one of the probes of a circuit. */
 export function permitKey(key: string, slot: number): string {
@@ -96,7 +99,7 @@ export class CircuitProber {
   async #takePatiently(): Promise<Permit | null | undefined> {
     if (this.#mirror.isAway) return undefined
     const taking = this.#take()
-    if (!(await settlesWithin(taking, DATABASE_PATIENCE))) {
+    if (!(await settlesWithin(taking, PATIENCE))) {
       this.#mirror.giveUpWaiting()
       taking.then((permit) => permit?.lease.release()).catch(() => {})
       return undefined
@@ -145,11 +148,15 @@ export class CircuitProber {
     const { operations, repository } = this.#context
     const delay = resetDelay(this.#mirror.settings, row.attempt)
     const begins = () => repository.beginProbing(this.#storedKey, row.version, delay)
-    if (!(await operations.run('circuit breaker', begins))) return undefined
-    const version = row.version + 1
-    this.#mirror.adopt({ ...row, state: 'half-open', version }, performance.now())
-    this.#mirror.announce('open', 'half-open')
-    return version
+    if (await operations.run('circuit breaker', begins)) {
+      const version = row.version + 1
+      this.#mirror.adopt({ ...row, state: 'half-open', version }, performance.now())
+      this.#mirror.announce('open', 'half-open')
+      return version
+    }
+    // Another prober was quicker, and there may be room for both.
+    const current = await this.#mirror.read()
+    return current.state === 'half-open' ? current.version : undefined
   }
 
   #shared(permit: Permit): Probe {
@@ -161,7 +168,7 @@ export class CircuitProber {
           () => false,
         )
         // A permit that cannot be given back expires; what the probe found counts here until the database is back.
-        if (!(await settlesWithin(settling, DATABASE_PATIENCE)) || !(await isSettled)) this.#settleLocally(outcome)
+        if (!(await settlesWithin(settling, PATIENCE)) || !(await isSettled)) this.#settleLocally(outcome)
         this.#running--
       },
     }
