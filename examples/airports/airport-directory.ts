@@ -1,12 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { MySQLAdapter } from 'goscope-mysql'
-import { CircuitOpen, throughBreaker } from './circuit-breaker.js'
+import { type CircuitBreaker, CircuitOpenError, type MySQLAdapter } from 'goscope-mysql'
 import type { Location } from './geography.js'
 
 /** The circuit of the enrichment service. */
 export const CIRCUIT = 'airport-service'
-
-const breaker = { maxFailures: 5, resetAfter: 300 }
 
 /** Short, so that the service is asked all through the import. */
 const TIME_TO_LIVE = 8_000
@@ -19,10 +16,19 @@ export class AirportDirectory {
   misses = 0
   readonly #state: MySQLAdapter
   readonly #service: string
+  readonly #breaker: CircuitBreaker
 
   constructor(state: MySQLAdapter, service: string) {
     this.#state = state
     this.#service = service
+    this.#breaker = state.circuits.breaker(CIRCUIT, {
+      failureThreshold: 5,
+      resetTimeout: 300,
+      timeout: LONGEST_CALL,
+      // A prober may be killed.
+      probeTtl: 1_000,
+      refreshInterval: PAUSE,
+    })
   }
 
   /** Waits until the service has recovered, unless the signal says that nobody needs the answer any more. */
@@ -34,28 +40,25 @@ export class AirportDirectory {
       return cached
     }
     this.misses++
+    const location = await this.#askUntilAnswered(iata, signal)
+    await this.#state.set(key, location, TIME_TO_LIVE)
+    return location
+  }
+
+  async #askUntilAnswered(iata: string, signal: AbortSignal): Promise<Location> {
     for (;;) {
       try {
-        const location = await throughBreaker(this.#state, CIRCUIT, breaker, () => this.#ask(iata))
-        await this.#state.set(key, location, TIME_TO_LIVE)
-        return location
+        return await this.#breaker.execute((call) => this.#ask(iata, call.signal))
       } catch (error) {
-        if (!(error instanceof CircuitOpen || error instanceof ServiceFailure)) throw error
-        await sleep(PAUSE)
+        await sleep(error instanceof CircuitOpenError ? Math.min(error.retryAfter, PAUSE) : PAUSE)
         signal.throwIfAborted()
       }
     }
   }
 
-  async #ask(iata: string): Promise<Location> {
-    try {
-      const response = await fetch(`${this.#service}/airports/${iata}`, { signal: AbortSignal.timeout(LONGEST_CALL) })
-      if (!response.ok) throw new Error(`status ${response.status}`)
-      return (await response.json()) as Location
-    } catch (cause) {
-      throw new ServiceFailure(`no answer about ${iata}`, { cause })
-    }
+  async #ask(iata: string, signal: AbortSignal): Promise<Location> {
+    const response = await fetch(`${this.#service}/airports/${iata}`, { signal })
+    if (!response.ok) throw new Error(`no answer about ${iata}: status ${response.status}`)
+    return (await response.json()) as Location
   }
 }
-
-class ServiceFailure extends Error {}

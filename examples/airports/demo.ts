@@ -4,12 +4,12 @@ import { count } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/mysql2'
 import { MySQLAdapter, MySQLIdempotencyAdapter } from 'goscope-mysql'
 import { createPool } from 'mysql2/promise'
+import { openDatabase } from '../open-database.js'
 import { CIRCUIT } from './airport-directory.js'
 import { audit, computeInMemory, readOutcome } from './audit.js'
 import { describeAudit } from './audit-report.js'
 import { Crew, type Progress } from './crew.js'
 import { openDashboard } from './dashboard.js'
-import { openDatabase } from './database.js'
 import { type Plan, readLocations, readRoutes } from './dataset.js'
 import { forgetEarlierRun } from './earlier-run.js'
 import { startEnrichmentService } from './enrichment-service.js'
@@ -62,7 +62,7 @@ if (interruption.signal.aborted) process.exitCode = 130
 
 /** Opens what the demo needs, and closes it whatever happens. Tells whether the audit was clean. */
 async function run(interrupted: AbortSignal): Promise<boolean> {
-  const { name, url, close } = await openDatabase((line) => console.log(line))
+  const { name, url, close } = await openDatabase('goscope_airports_demo', (line) => console.log(line))
   const pool = createPool({ uri: url })
   const state = new MySQLAdapter(pool, { keyPrefix: KEY_PREFIX })
   const idempotency = new MySQLIdempotencyAdapter(pool, { keyPrefix: KEY_PREFIX })

@@ -1,37 +1,40 @@
 import { createConnection } from 'mysql2/promise'
 
-/** Where the demo keeps its tables. */
-export interface DemoDatabase {
+/** Where an example keeps its tables. */
+export interface ExampleDatabase {
   /** What to call it on the screen; tells no password. */
   readonly name: string
   readonly url: string
-  /** Leaves a database that was given as it is, and removes one that was made for the demo. */
+  /** Leaves a database that was given as it is, and removes one that was made for the example. */
   close(): Promise<void>
 }
 
-const OWN_DATABASE = 'goscope_airports_demo'
-
-/** The database of `DATABASE_URL`; without one, a new one on a server that is found or started. */
-export async function openDatabase(report: (line: string) => void): Promise<DemoDatabase> {
+/**
+ * The database of `DATABASE_URL`; without one, a new one on a server that is found or started.
+ *
+ * @param ownName - What to call a new one.
+ * @param report - Told, line by line, what takes its time.
+ */
+export async function openDatabase(ownName: string, report: (line: string) => void): Promise<ExampleDatabase> {
   const given = process.env.DATABASE_URL
   if (given !== undefined && given !== '') {
     const { host, pathname } = new URL(given)
     if (pathname.length < 2) throw new Error('DATABASE_URL names no database: expected mysql://user@host:3306/database')
     return { name: `${await versionOf(given)} at ${host}${pathname}`, url: given, close: async () => {} }
   }
-  const { findOneServer } = await import('../../test/support/servers/index.js')
+  const { findOneServer } = await import('../test/support/servers/index.js')
   const server = await findOneServer({ report })
   const run = async (statement: string) => {
     const connection = await createConnection(server.url)
     await connection.query(statement)
     await connection.end()
   }
-  await run(`create database if not exists ${OWN_DATABASE}`)
+  await run(`create database if not exists ${ownName}`)
   return {
     name: `${server.version} (${server.name})`,
-    url: `${server.url}/${OWN_DATABASE}`,
+    url: `${server.url}/${ownName}`,
     async close() {
-      await run(`drop database ${OWN_DATABASE}`)
+      await run(`drop database ${ownName}`)
       await server.stop()
     },
   }
