@@ -7,11 +7,20 @@ export type Family = 'mysql' | 'mariadb'
 export type Dialects = Readonly<Record<Family, SQL>>
 
 /**
+ * The text of a statement that runs in UTC whatever the session's zone, so that a change to or from daylight saving
+ * between its start and its decision cannot shift the clock by an hour.
+ */
+export function inUTC(text: string, family: Family): string {
+  return family === 'mariadb'
+    ? `set statement time_zone = '+00:00' for ${text}`
+    : text.replace(/\w+/, "$& /*+ set_var(time_zone = '+00:00') */")
+}
+
+/**
  * A write of one row that decides by the time and waits for nobody: where another transaction holds the row, it
  * fails at once.
  *
- * It runs in UTC whatever the session's zone, so that a change to or from daylight saving between its start and
- * its decision cannot shift the clock by an hour.
+ * It runs in UTC as every statement does, and says so itself: MariaDB knows one SET STATEMENT for each statement.
  *
  * MariaDB can forbid waiting for a single statement (error 1205). MySQL can only where a SELECT takes the lock
  * (NOWAIT, error 3572), so there the write goes through a derived table that does.
@@ -22,7 +31,7 @@ export const decision = {
     const into = sql`into ${table} (${columns})`
     return {
       mariadb: sql`${withoutWaiting} insert ${into} values (${source}) on duplicate key update ${onDuplicate}`,
-      mysql: sql`insert ${inUTC} ${into} select ${source}
+      mysql: sql`insert ${utcHint} ${into} select ${source}
         from (select count(*) from ${table} where ${key} = ${value} for update nowait) as row_lock
         on duplicate key update ${onDuplicate}`,
     }
@@ -33,20 +42,19 @@ export const decision = {
     const write = writeWhile(...upsert)
     return {
       mariadb: sql`${withoutWaiting} insert ${write(sql`for update`)}`,
-      mysql: sql`insert ${inUTC} ${write(sql`for update nowait`)}`,
+      mysql: sql`insert ${utcHint} ${write(sql`for update nowait`)}`,
     }
   },
 
   /**
    * The same inside a caller's transaction, which nobody could repeat: it waits for whoever holds the other table's row,
-   * a renewal most likely. Newer MariaDB servers would roll the transaction back (1020) when that renewal was
-   * committed after its first read.
+   * a renewal most likely.
    */
   insertWhileWaiting(...upsert: Parameters<typeof writeWhile>): Dialects {
     const write = writeWhile(...upsert)(sql`for update`)
     return {
-      mariadb: sql`set statement time_zone = '+00:00' /*M!110402 , innodb_snapshot_isolation = 0 */ for insert ${write}`,
-      mysql: sql`insert ${inUTC} ${write}`,
+      mariadb: sql`${ofLatestVersions} insert ${write}`,
+      mysql: sql`insert ${utcHint} ${write}`,
     }
   },
 
@@ -54,7 +62,7 @@ export const decision = {
   update(table: unknown, key: unknown, condition: SQL, assignments: SQL, check: SQL): Dialects {
     return {
       mariadb: sql`${withoutWaiting} update ${table} set ${assignments} where ${condition} and ${check}`,
-      mysql: sql`update ${inUTC} (select ${key} as held_key from ${table} where ${condition} limit 1 for update nowait) as held
+      mysql: sql`update ${utcHint} (select ${key} as held_key from ${table} where ${condition} limit 1 for update nowait) as held
         straight_join ${table} on ${key} = held_key set ${assignments} where ${check}`,
     }
   },
@@ -64,11 +72,19 @@ export const decision = {
     return {
       mariadb: sql`${withoutWaiting} delete from ${table} where ${condition}`,
       // Without a limit the server would merge the derived table into the deletion, and wait.
-      mysql: sql`delete ${inUTC} ${table} from (
+      mysql: sql`delete ${utcHint} ${table} from (
           select ${key} as old_key from ${table} where ${condition} limit 1000 for update skip locked
         ) as old straight_join ${table} on ${key} = old_key`,
     }
   },
+}
+
+/** A read inside a caller's transaction that locks the rows it finds, and waits for whoever holds them. */
+export function lockingRead(selection: SQL): Dialects {
+  return {
+    mariadb: sql`${ofLatestVersions} select ${selection} for update`,
+    mysql: sql`select ${utcHint} ${selection} for update`,
+  }
 }
 
 function writeWhile(table: unknown, columns: SQL, source: SQL, other: unknown, condition: SQL, onDuplicate: SQL) {
@@ -77,4 +93,7 @@ function writeWhile(table: unknown, columns: SQL, source: SQL, other: unknown, c
 }
 
 const withoutWaiting = sql`set statement time_zone = '+00:00', innodb_lock_wait_timeout = 0 for`
-const inUTC = sql`/*+ set_var(time_zone = '+00:00') */`
+// Newer MariaDB servers would roll a transaction back (1020) when a row it locks, which somebody renewed most likely,
+// has changed since the transaction's first read.
+const ofLatestVersions = sql`set statement time_zone = '+00:00' /*M!110402 , innodb_snapshot_isolation = 0 */ for`
+const utcHint = sql`/*+ set_var(time_zone = '+00:00') */`

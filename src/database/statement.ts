@@ -4,7 +4,7 @@ import { drizzle, type MySql2Database } from 'drizzle-orm/mysql2'
 import type { ResultSetHeader, RowDataPacket } from 'mysql2'
 import type { Pool as PromisePool } from 'mysql2/promise'
 import type { StatementClient } from './client.js'
-import type { Dialects } from './dialect.js'
+import { type Dialects, type Family, inUTC } from './dialect.js'
 
 /** Where statements run: on the pool, or on the one connection of a transaction. */
 export class Executor {
@@ -61,11 +61,14 @@ export function atMost(rows: number): Placeholder {
 
 const dialect = new MySqlDialect()
 
-/** Statements that Drizzle's builder cannot say, written as `sql` over schema objects; one text, or one for each kind of server. */
+/**
+ * Statements that Drizzle's builder cannot say, written as `sql` over schema objects: one text, which runs in UTC, or
+ * one for each kind of server, which sees to that itself.
+ */
 function compile<Result>(fragment: SQL | Dialects): Statement<Result> {
   const compiled =
     fragment instanceof SQL
-      ? { mysql: dialect.sqlToQuery(fragment), mariadb: dialect.sqlToQuery(fragment) }
+      ? { mysql: compileInUTC(fragment, 'mysql'), mariadb: compileInUTC(fragment, 'mariadb') }
       : { mysql: dialect.sqlToQuery(fragment.mysql), mariadb: dialect.sqlToQuery(fragment.mariadb) }
   return async (executor, values = {}) => {
     const [result] = await executor.client.queryIn((family) => {
@@ -74,6 +77,11 @@ function compile<Result>(fragment: SQL | Dialects): Statement<Result> {
     })
     return result as Result
   }
+}
+
+function compileInUTC(fragment: SQL, family: Family) {
+  const { sql: text, params } = dialect.sqlToQuery(fragment)
+  return { sql: inUTC(text, family), params }
 }
 
 /** A write in `sql`; resolves to the driver's header. */
@@ -113,4 +121,4 @@ export const listStatement: (build: (list: SQL) => SQL | Dialects) => ListStatem
 export const listQuery: <Row>(build: (list: SQL) => SQL) => ListStatement<(Row & RowDataPacket)[]> = compileList
 
 /** A read in `sql`; resolves to the rows, with the columns named in the statement. */
-export const query: <Row>(fragment: SQL) => Statement<(Row & RowDataPacket)[]> = compile
+export const query: <Row>(fragment: SQL | Dialects) => Statement<(Row & RowDataPacket)[]> = compile

@@ -1,6 +1,6 @@
 import { and, asc, eq, gt, isNotNull, lte, type SQL, sql } from 'drizzle-orm'
 import { after, now, nowMicroseconds, toMilliseconds } from '../database/clock.js'
-import { decision } from '../database/dialect.js'
+import { decision, lockingRead } from '../database/dialect.js'
 import { atMost, command, type Executor, listStatement, query, statement } from '../database/statement.js'
 import type { KeyRange } from '../keys.js'
 import { locks } from '../schema/index.js'
@@ -108,13 +108,9 @@ const freeAny = changeWhere(eq(key, given.key), release)
 
 /**
  * Holds the row until the caller's transaction ends; meanwhile every other write of it fails at once.
- * Reads the row's latest version at every isolation level. Newer MariaDB servers would roll the transaction back (1020)
- * when a renewal was committed after its first read.
+ * Reads the row's latest version at every isolation level.
  */
-const guard = query<{ fence: string }>(
-  sql`/*M!110402 set statement innodb_snapshot_isolation = 0 for */
-    select ${fence} from ${locks} where ${isTenure} and ${isLive} for update`,
-)
+const guard = query<{ fence: string }>(lockingRead(sql`${fence} from ${locks} where ${isTenure} and ${isLive}`))
 
 const details = {
   key,

@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { MySQLAdapter } from 'goscope-mysql'
+import { MySQLAdapter } from 'goscope-mysql'
+import type { RowDataPacket } from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Child } from '../support/child-process.js'
 import { onEveryServer } from '../support/every-server.js'
 import { lockTimes, taken } from '../support/locks.js'
+import { addChangingZone, type ChangingZone, poolOfSessions } from '../support/time-zones.js'
 import type { AcquireRequest, ClientMessage } from './lock-client.js'
 
 // Milliseconds that a busy machine may take for what is due.
@@ -102,6 +104,118 @@ onEveryServer('the clock of locks', (context) => {
           expect((await holder.acquire(key, 60_000)).granted).toBe(false)
         }),
       )
+    })
+  })
+
+  describe('between sessions whose clocks stand around a change to or from summer time', () => {
+    const changes = ['2024-03-31T01:00Z', '2024-10-27T01:00Z'].map((change) => Date.parse(change) / 1000)
+    const sessions = [
+      ...changes.flatMap((change) =>
+        [-0.5, 0.5].map((seconds) => `set time_zone = 'Europe/Berlin', timestamp = ${change + seconds}`),
+      ),
+      "set time_zone = 'America/New_York'",
+    ]
+
+    it('a lock of one is respected by the others for as long as it was taken for, and no longer', async () => {
+      await context.adapter()
+      const clients = await Promise.all(
+        sessions.map(async (session) => new MySQLAdapter(await poolOfSessions(context, session))),
+      )
+      const pairs = clients.flatMap((holder) => clients.filter((c) => c !== holder).map((comer) => ({ holder, comer })))
+      expect(pairs).toHaveLength(20)
+      await Promise.all(
+        pairs.map(async ({ holder, comer }, index) => {
+          const key = `sessions ${index}`
+          const ttl = 700
+          const lock = await taken(holder.acquire(key, 60_000))
+          expect(await lock.isValid()).toBe(true)
+          expect(await lock.extend(ttl)).toBe(true)
+          const held = await lockTimes(context, key)
+          expect(held.expiresAt - held.now).toBeLessThanOrEqual((ttl + 10) * 1000)
+          expect(await comer.acquire(key, 60_000)).toBeNull()
+          await untilGranted(() => comer.acquire(key, 60_000))
+          const { acquiredAt } = await lockTimes(context, key)
+          expect(acquiredAt).toBeGreaterThanOrEqual(held.expiresAt)
+          expect(acquiredAt - held.expiresAt).toBeLessThan(PATIENCE * 1000)
+          expect(await lock.isValid()).toBe(false)
+          expect(await lock.extend(60_000)).toBe(false)
+        }),
+      )
+    })
+  })
+
+  describe.each([
+    { change: 'begins', before: 3_600, after: 7_200 },
+    { change: 'ends', before: 7_200, after: 3_600 },
+  ])('when summer time $change in the session', ({ change, before, after }) => {
+    let plain: MySQLAdapter
+    let zone: ChangingZone
+
+    beforeAll(async () => {
+      plain = await context.adapter()
+      zone = await addChangingZone(context, before, after)
+    })
+
+    afterAll(() => zone.drop())
+
+    it('locks and values last as long as they would have, and a statement that waits through it decides right', async () => {
+      const pool = await poolOfSessions(context, `set time_zone = '${zone.name}'`)
+      const state = new MySQLAdapter(pool)
+      const offset = async () => {
+        const [rows] = await pool.query<RowDataPacket[]>(
+          'select timestampdiff(second, utc_timestamp(), now()) as offset_',
+        )
+        return rows[0]?.offset_
+      }
+
+      const long = await taken(state.acquire(`long ${change}`, 60_000))
+      const short = await taken(state.acquire(`short ${change}`, 3_000))
+      const { expiresAt } = await lockTimes(context, `short ${change}`)
+      const guarded = await state.acquire(`guarded ${change}`, 60_000)
+      expect(guarded).not.toBeNull()
+      await state.set(change, 'first', 60_000)
+      expect(await offset()).toBe(before)
+
+      // What others do with the rows makes both wait until the change is over.
+      const busy = await context.pool().getConnection()
+      await busy.beginTransaction()
+      await busy.query('select * from go_goscope_locks where `key` = ? for update', [`lock:guarded ${change}`])
+      await busy.query('select * from go_goscope_cache where `key` = ? for update', [`cache:${change}`])
+      const connection = await pool.getConnection()
+      await connection.beginTransaction()
+      let waited = false
+      const waiting = Promise.all([state.set(change, 'second', 60_000), guarded?.assertHeld(connection)]).then(() => {
+        waited = true
+      })
+      await zone.changed()
+      expect(waited).toBe(false)
+      await busy.commit()
+      busy.release()
+      await waiting
+      await connection.commit()
+      connection.release()
+      expect(await offset()).toBe(after)
+
+      const [rows] = await context.admin.query<RowDataPacket[]>(
+        'select value, timestampdiff(second, utc_timestamp(6), expires_at) as remaining from go_goscope_cache where `key` = ?',
+        [`cache:${change}`],
+      )
+      expect(rows).toMatchObject([{ value: '"second"' }])
+      expect(rows[0]?.remaining).toBeGreaterThan(30)
+      expect(rows[0]?.remaining).toBeLessThanOrEqual(60)
+
+      expect(await plain.acquire(`long ${change}`, 60_000)).toBeNull()
+      expect(await long.isValid()).toBe(true)
+      expect(await long.extend(60_000)).toBe(true)
+      const held = await lockTimes(context, `long ${change}`)
+      expect(held.expiresAt - held.now).toBeGreaterThan(30_000_000)
+      expect(held.expiresAt - held.now).toBeLessThanOrEqual(60_010_000)
+
+      await untilGranted(() => state.acquire(`short ${change}`, 60_000))
+      const { acquiredAt } = await lockTimes(context, `short ${change}`)
+      expect(acquiredAt).toBeGreaterThanOrEqual(expiresAt)
+      expect(acquiredAt - expiresAt).toBeLessThan(PATIENCE * 1000)
+      expect(await short.isValid()).toBe(false)
     })
   })
 })

@@ -60,8 +60,15 @@ const ownSqlModes = {
 
 const sessions = [
   "set time_zone = '+13:00'",
-  // Servers need not know named zones.
-  "set time_zone = if(convert_tz('2020-01-01', '+00:00', 'America/New_York') is null, '-09:30', 'America/New_York')",
+  "set time_zone = 'America/New_York'",
+  // Clocks that stand right before and after a change to and from summer time; one of them is not in today's half of the year.
+  ...[
+    ['Europe/Berlin', '2024-03-31T01:00Z'],
+    ['Europe/Berlin', '2024-10-27T01:00Z'],
+    ['Australia/Lord_Howe', '2024-04-06T15:00Z'],
+  ].flatMap(([zone, change = '']) =>
+    [-0.5, 0.5].map((seconds) => `set time_zone = '${zone}', timestamp = ${Date.parse(change) / 1000 + seconds}`),
+  ),
   ...['read uncommitted', 'read committed', 'repeatable read', 'serializable'].map(
     (level) => `set session transaction isolation level ${level}`,
   ),

@@ -52,8 +52,10 @@ export interface PlanStep {
 /** How the server would carry out a statement that was sent. */
 export async function explain(admin: Pool, statement: SentStatement | undefined): Promise<PlanStep[]> {
   if (statement === undefined) throw new Error('expected a recorded statement, got none')
+  // MariaDB explains a statement only without the variables set for it.
+  const text = statement.sql.replace(/^set statement .*? for /, '')
   const [plan] = await admin.execute<(PlanStep & RowDataPacket)[]>(
-    `explain format=traditional ${statement.sql}`,
+    `explain format=traditional ${text}`,
     statement.values,
   )
   return plan.map(({ type, key, Extra }) => ({ type, key, Extra }))

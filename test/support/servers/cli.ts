@@ -3,7 +3,7 @@ import { findServers } from './index.js'
 import { serverKinds } from './kinds.js'
 
 // Starts all servers and stays, so that tests can be run against them again and again:
-//   npx tsx test/support/servers/cli.ts, and in another terminal the lines it prints.
+//   npm run servers, and in another terminal the lines it prints.
 const servers = await findServers({ report: (line) => console.error(line) })
 for (const { name, url } of servers) {
   const kind = serverKinds.find((candidate) => candidate.name === name)

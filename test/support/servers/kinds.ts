@@ -1,3 +1,5 @@
+import type { DebianPackage } from './debian-packages.js'
+
 /** The servers the library promises to work on, and where each can be had. */
 export interface ServerKind {
   readonly name: ServerName
@@ -8,8 +10,8 @@ export interface ServerKind {
   readonly variable: string
   /** The container image. */
   readonly image: string
-  /** The Debian suite and package that hold it; absent where only a container does. */
-  readonly debian?: { readonly suite: string; readonly package: string }
+  /** The Debian package that holds it; absent where only a container does. */
+  readonly debian?: DebianPackage
 }
 
 export type ServerName = 'mysql-8.0' | 'mysql-8.4' | 'mysql-9' | 'mariadb-10.5' | 'mariadb-10.11' | 'mariadb-11.8'
@@ -35,6 +37,7 @@ export const serverKinds: readonly ServerKind[] = [
     version: '9.',
     variable: 'GOSCOPE_MYSQL_9_URL',
     image: 'mysql:9',
+    // No other suite has MySQL.
     debian: { suite: 'sid', package: 'mysql-server-core' },
   },
   {
@@ -59,6 +62,6 @@ export const serverKinds: readonly ServerKind[] = [
     version: '11.8.',
     variable: 'GOSCOPE_MARIADB_118_URL',
     image: 'mariadb:11.8',
-    debian: { suite: 'sid', package: 'mariadb-server-core' },
+    debian: { suite: 'trixie', package: 'mariadb-server-core' },
   },
 ]
