@@ -1,6 +1,6 @@
 import type { FieldPacket, Pool, PoolConnection, QueryOptions, ResultSetHeader, RowDataPacket } from 'mysql2'
 import { InvalidArgumentError, SerializationError } from '../errors.js'
-import { type Family, inUTC } from './dialect.js'
+import type { Family } from './dialect.js'
 
 /** A server-side prepared statement. Drizzle adds `rowsAsArray` where it maps the columns itself. */
 export interface PreparedText {
@@ -16,10 +16,10 @@ export type Answer = [result: RowDataPacket[] | ResultSetHeader, columns: FieldP
  * in the text protocol a string parameter is an injection under NO_BACKSLASH_ESCAPES or a latin1 connection.
  */
 export interface StatementClient {
-  /** Sends a statement, which runs in UTC. */
+  /** Sends a statement. */
   query(statement: PreparedText, parameters?: readonly unknown[]): Promise<Answer>
 
-  /** Sends a statement that depends on the kind of server the connection reached, as it is. */
+  /** Sends a statement that depends on the kind of server the connection reached. */
   queryIn(statements: (family: Family) => BoundStatement): Promise<Answer>
 }
 
@@ -55,7 +55,7 @@ export class PoolClient implements StatementClient {
   }
 
   query(statement: PreparedText, parameters: readonly unknown[] = []): Promise<Answer> {
-    return this.queryIn((family) => ({ ...statement, sql: inUTC(statement.sql, family), parameters }))
+    return this.queryIn(() => ({ ...statement, parameters }))
   }
 
   async queryIn(statements: (family: Family) => BoundStatement): Promise<Answer> {
@@ -112,7 +112,7 @@ export class ConnectionClient implements StatementClient {
   }
 
   query(statement: PreparedText, parameters: readonly unknown[] = []): Promise<Answer> {
-    return this.queryIn((family) => ({ ...statement, sql: inUTC(statement.sql, family), parameters }))
+    return this.queryIn(() => ({ ...statement, parameters }))
   }
 
   queryIn(statements: (family: Family) => BoundStatement): Promise<Answer> {

@@ -1,4 +1,4 @@
-import { type SQL, sql } from 'drizzle-orm'
+import { is, SQL, StringChunk, sql } from 'drizzle-orm'
 
 /** The two kinds of server. */
 export type Family = 'mysql' | 'mariadb'
@@ -7,20 +7,24 @@ export type Family = 'mysql' | 'mariadb'
 export type Dialects = Readonly<Record<Family, SQL>>
 
 /**
- * The text of a statement that runs in UTC whatever the session's zone, so that a change to or from daylight saving
- * between its start and its decision cannot shift the clock by an hour.
+ * A write that runs in UTC whatever the session's zone, so that a change to or from daylight saving while it waits for a
+ * row cannot shift its clock by an hour. A plain read waits for nobody, and need not pay for that.
  */
-export function inUTC(text: string, family: Family): string {
-  return family === 'mariadb'
-    ? `set statement time_zone = '+00:00' for ${text}`
-    : text.replace(/\w+/, "$& /*+ set_var(time_zone = '+00:00') */")
+export function inUTC(write: SQL): Dialects {
+  const [verb, ...others] = write.queryChunks
+  if (!is(verb, StringChunk)) throw new TypeError('expected a statement that begins with its verb')
+  const hinted = verb.value.join('').replace(/\w+/, "$& /*+ set_var(time_zone = '+00:00') */")
+  return {
+    mariadb: sql`set statement time_zone = '+00:00' for ${write}`,
+    mysql: new SQL([new StringChunk(hinted), ...others]),
+  }
 }
 
 /**
  * A write of one row that decides by the time and waits for nobody: where another transaction holds the row, it
  * fails at once.
  *
- * It runs in UTC as every statement does, and says so itself: MariaDB knows one SET STATEMENT for each statement.
+ * It runs in UTC as every write does, and says so itself: MariaDB knows one SET STATEMENT for each statement.
  *
  * MariaDB can forbid waiting for a single statement (error 1205). MySQL can only where a SELECT takes the lock
  * (NOWAIT, error 3572), so there the write goes through a derived table that does.

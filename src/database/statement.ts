@@ -4,7 +4,7 @@ import { drizzle, type MySql2Database } from 'drizzle-orm/mysql2'
 import type { ResultSetHeader, RowDataPacket } from 'mysql2'
 import type { Pool as PromisePool } from 'mysql2/promise'
 import type { StatementClient } from './client.js'
-import { type Dialects, type Family, inUTC } from './dialect.js'
+import { type Dialects, inUTC } from './dialect.js'
 
 /** Where statements run: on the pool, or on the one connection of a transaction. */
 export class Executor {
@@ -61,15 +61,10 @@ export function atMost(rows: number): Placeholder {
 
 const dialect = new MySqlDialect()
 
-/**
- * Statements that Drizzle's builder cannot say, written as `sql` over schema objects: one text, which runs in UTC, or
- * one for each kind of server, which sees to that itself.
- */
+/** Statements that Drizzle's builder cannot say, written as `sql` over schema objects; one text, or one for each kind of server. */
 function compile<Result>(fragment: SQL | Dialects): Statement<Result> {
-  const compiled =
-    fragment instanceof SQL
-      ? { mysql: compileInUTC(fragment, 'mysql'), mariadb: compileInUTC(fragment, 'mariadb') }
-      : { mysql: dialect.sqlToQuery(fragment.mysql), mariadb: dialect.sqlToQuery(fragment.mariadb) }
+  const { mysql, mariadb } = fragment instanceof SQL ? { mysql: fragment, mariadb: fragment } : fragment
+  const compiled = { mysql: dialect.sqlToQuery(mysql), mariadb: dialect.sqlToQuery(mariadb) }
   return async (executor, values = {}) => {
     const [result] = await executor.client.queryIn((family) => {
       const { sql: text, params } = compiled[family]
@@ -79,13 +74,10 @@ function compile<Result>(fragment: SQL | Dialects): Statement<Result> {
   }
 }
 
-function compileInUTC(fragment: SQL, family: Family) {
-  const { sql: text, params } = dialect.sqlToQuery(fragment)
-  return { sql: inUTC(text, family), params }
+/** A write in `sql`, made to run in UTC unless it is written in dialects; resolves to the driver's header. */
+export function command(fragment: SQL | Dialects): Statement<ResultSetHeader> {
+  return compile(fragment instanceof SQL ? inUTC(fragment) : fragment)
 }
-
-/** A write in `sql`; resolves to the driver's header. */
-export const command: (fragment: SQL | Dialects) => Statement<ResultSetHeader> = compile
 
 // Few sizes keep the number of prepared statements small; a list is padded with its last item.
 const listSizes = [1, 10, 50, 250, 1_000]
@@ -97,7 +89,7 @@ type ListStatement<Result> = (
   others?: Record<string, unknown>,
 ) => Promise<Result>
 
-function compileList<Result>(build: (list: SQL) => SQL | Dialects): ListStatement<Result> {
+function compileList<Result>(build: (list: SQL) => Statement<Result>): ListStatement<Result> {
   const sized = new Map<number, Statement<Result>>()
   return (executor, items, others = {}) => {
     const size = listSizes.find((candidate) => candidate >= items.length)
@@ -105,7 +97,7 @@ function compileList<Result>(build: (list: SQL) => SQL | Dialects): ListStatemen
     let sizedStatement = sized.get(size)
     if (sizedStatement === undefined) {
       const placeholders = Array.from({ length: size }, (_, index) => sql`${sql.placeholder(String(index))}`)
-      sizedStatement = compile(build(sql`(${sql.join(placeholders, sql`, `)})`))
+      sizedStatement = build(sql`(${sql.join(placeholders, sql`, `)})`)
       sized.set(size, sizedStatement)
     }
     const values: Record<string, unknown> = { ...others }
@@ -115,10 +107,14 @@ function compileList<Result>(build: (list: SQL) => SQL | Dialects): ListStatemen
 }
 
 /** A write with a list, as in `key in ${list}`. Repeating an item must not change what it does. */
-export const listStatement: (build: (list: SQL) => SQL | Dialects) => ListStatement<ResultSetHeader> = compileList
+export function listStatement(build: (list: SQL) => SQL | Dialects): ListStatement<ResultSetHeader> {
+  return compileList((list) => command(build(list)))
+}
 
 /** A read with a list; resolves to the rows, with the columns named in the statement. */
-export const listQuery: <Row>(build: (list: SQL) => SQL) => ListStatement<(Row & RowDataPacket)[]> = compileList
+export function listQuery<Row>(build: (list: SQL) => SQL): ListStatement<(Row & RowDataPacket)[]> {
+  return compileList((list) => query<Row>(build(list)))
+}
 
 /** A read in `sql`; resolves to the rows, with the columns named in the statement. */
 export const query: <Row>(fragment: SQL | Dialects) => Statement<(Row & RowDataPacket)[]> = compile

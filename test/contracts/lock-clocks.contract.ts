@@ -107,14 +107,10 @@ onEveryServer('the clock of locks', (context) => {
     })
   })
 
-  describe('between sessions whose clocks stand around a change to or from summer time', () => {
-    const changes = ['2024-03-31T01:00Z', '2024-10-27T01:00Z'].map((change) => Date.parse(change) / 1000)
-    const sessions = [
-      ...changes.flatMap((change) =>
-        [-0.5, 0.5].map((seconds) => `set time_zone = 'Europe/Berlin', timestamp = ${change + seconds}`),
-      ),
-      "set time_zone = 'America/New_York'",
-    ]
+  describe('between sessions that speak different zones', () => {
+    const sessions = ['Europe/Berlin', 'America/New_York', 'Australia/Lord_Howe', '+13:00', '-09:30'].map(
+      (zone) => `set time_zone = '${zone}'`,
+    )
 
     it('a lock of one is respected by the others for as long as it was taken for, and no longer', async () => {
       await context.adapter()
