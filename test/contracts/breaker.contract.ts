@@ -271,6 +271,23 @@ onEveryServer('circuit breaker', (context) => {
       ])
     })
 
+    it('probes in six round trips', async () => {
+      const pool = context.pool({ connectionLimit: 1 })
+      const state = new MySQLAdapter(pool)
+      const options = { failureThreshold: 1, resetTimeout: 50, refreshInterval: 60_000 }
+      const breaker = state.circuits.breaker(`probe costs ${++keys}`, options)
+      const probe = async () => {
+        await failTimes(breaker, 1)
+        await breaker.refresh()
+        await sleep(100)
+        return countStatements(pool, () => breaker.execute(works))
+      }
+      await probe()
+      expect(breaker.state).toBe('closed')
+      expect(await probe()).toBe(6)
+      expect(breaker.state).toBe('closed')
+    })
+
     it('stays open for longer after each failed probe, up to a maximum', async () => {
       const [breaker] = pair({
         failureThreshold: 1,

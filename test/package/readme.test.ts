@@ -46,7 +46,7 @@ onEveryServer('the quick start of the README', (context) => {
           .replace(/\d{16}/, '<token>')
           .trim()
           .split('\n'),
-      ).toEqual(['fencing token <token>', 'working', '1 failures, closed', '{ EUR: 1.08 }', '1000', 'R-1'])
+      ).toEqual(['fencing token <token>', 'working', 'paid, closed', '{ EUR: 1.08 }', '1000', 'R-1'])
     } finally {
       await rm(folder, { recursive: true, force: true })
     }
