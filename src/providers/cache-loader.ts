@@ -74,7 +74,9 @@ export class CacheLoader {
     const resolved = resolve(options)
     const { signal } = options
     signal?.throwIfAborted()
-    const flight = this.#flights.run(storedKey, () => this.#readOrMake(key, storedKey, factory, resolved))
+    // Those who wait for different times do not share the end of the shortest.
+    const flightKey = `${resolved.wait} ${storedKey}`
+    const flight = this.#flights.run(flightKey, () => this.#readOrMake(key, storedKey, factory, resolved))
     return signal === undefined ? flight : Promise.race([flight, whenAborted(signal)])
   }
 
