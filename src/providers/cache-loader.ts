@@ -89,10 +89,12 @@ export class CacheLoader {
       })
     }
     if (claim instanceof Lease) return { text: await this.#make(claim, storedKey, factory, options), isHit: false }
-    if (claim.isStale) {
+    // Whoever holds the claim is at this very work; once released, it looks as if nobody had taken it since.
+    if (claim.isStale && claim.heldFor === 0) {
       this.#refreshes
         .run(storedKey, () => this.#refresh(key, storedKey, claim.fence, factory, options))
         .catch((error: unknown) => options.onRefreshError?.(error))
+        .catch(() => {}) // A callback that throws harms nobody.
     }
     return { text: claim.value, isHit: true }
   }
