@@ -115,7 +115,7 @@ export class CacheLoader {
       const value = await this.#call(lease, storedKey, factory, options.negativeTtl)
       const text = this.#codec.encode(value)
       // Who lost the claim has been overtaken; the value is good for this caller, but not for the others.
-      if (!lease.signal.aborted) await this.#store(storedKey, text, options)
+      if (!lease.signal.aborted) await this.#store(lease, storedKey, text, options)
       return text
     } finally {
       // A claim that cannot be released now expires.
@@ -135,11 +135,12 @@ export class CacheLoader {
     }
   }
 
-  #store(storedKey: string, text: string, { ttl, stale, jitter }: Resolved): Promise<void> {
+  async #store(lease: Lease, storedKey: string, text: string, { ttl, stale, jitter }: Resolved): Promise<void> {
     const fresh = ttl === undefined ? null : ttl * (1 - Math.random() * jitter)
     const row = { key: storedKey, value: text, ttl: fresh === null ? null : fresh + stale }
     const staleAfter = stale > 0 ? fresh : null
-    return this.#context.operations.run('getOrSet', () => this.#context.repository.put(row, staleAfter))
+    const { operations, repository } = this.#context
+    await operations.run('getOrSet', () => repository.putUnderLock(row, lease.tenure, staleAfter))
   }
 }
 

@@ -79,4 +79,19 @@ onEveryServer('a value that many callers in many processes want', (context) => {
     await expectAllToGet('orphaned', 'made by the successor')
     expect(await processesThatMade('orphaned')).toEqual([victim.process.pid, successor.process.pid])
   })
+
+  it('is not replaced by an older one when its maker was frozen until another had taken over', async () => {
+    const [maker] = makers
+    if (maker === undefined) throw new Error('expected a process')
+    tell(maker, { key: 'frozen', callers: 1, options: { lockTtl: 500 } })
+    await maker.until(isIn('frozen', 'making'))
+    maker.process.kill('SIGSTOP')
+    const { cache } = await context.adapter()
+    expect(await cache.getOrSet('frozen', () => 'new')).toBe('new')
+    tell(maker, { finish: 'old' })
+    await sleep(100)
+    maker.process.kill('SIGCONT')
+    expect(await maker.until(isIn('frozen', 'answered'))).toMatchObject({ answers: ['old'] })
+    expect(await cache.get('frozen')).toBe('new')
+  })
 })
