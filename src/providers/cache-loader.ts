@@ -74,7 +74,9 @@ export class CacheLoader {
     const resolved = resolve(options)
     const { signal } = options
     signal?.throwIfAborted()
-    const flight = this.#flights.run(storedKey, () => this.#readOrMake(key, storedKey, factory, resolved))
+    // Those who wait for different times do not share the end of the shortest.
+    const flightKey = `${resolved.wait} ${storedKey}`
+    const flight = this.#flights.run(flightKey, () => this.#readOrMake(key, storedKey, factory, resolved))
     return signal === undefined ? flight : Promise.race([flight, whenAborted(signal)])
   }
 
@@ -87,10 +89,12 @@ export class CacheLoader {
       })
     }
     if (claim instanceof Lease) return { text: await this.#make(claim, storedKey, factory, options), isHit: false }
-    if (claim.isStale) {
+    // Whoever holds the claim is at this very work; once released, it looks as if nobody had taken it since.
+    if (claim.isStale && claim.heldFor === 0) {
       this.#refreshes
         .run(storedKey, () => this.#refresh(key, storedKey, claim.fence, factory, options))
         .catch((error: unknown) => options.onRefreshError?.(error))
+        .catch(() => {}) // A callback that throws harms nobody.
     }
     return { text: claim.value, isHit: true }
   }
@@ -111,7 +115,7 @@ export class CacheLoader {
       const value = await this.#call(lease, storedKey, factory, options.negativeTtl)
       const text = this.#codec.encode(value)
       // Who lost the claim has been overtaken; the value is good for this caller, but not for the others.
-      if (!lease.signal.aborted) await this.#store(storedKey, text, options)
+      if (!lease.signal.aborted) await this.#store(lease, storedKey, text, options)
       return text
     } finally {
       // A claim that cannot be released now expires.
@@ -131,11 +135,12 @@ export class CacheLoader {
     }
   }
 
-  #store(storedKey: string, text: string, { ttl, stale, jitter }: Resolved): Promise<void> {
+  async #store(lease: Lease, storedKey: string, text: string, { ttl, stale, jitter }: Resolved): Promise<void> {
     const fresh = ttl === undefined ? null : ttl * (1 - Math.random() * jitter)
     const row = { key: storedKey, value: text, ttl: fresh === null ? null : fresh + stale }
     const staleAfter = stale > 0 ? fresh : null
-    return this.#context.operations.run('getOrSet', () => this.#context.repository.put(row, staleAfter))
+    const { operations, repository } = this.#context
+    await operations.run('getOrSet', () => repository.putUnderLock(row, lease.tenure, staleAfter))
   }
 }
 

@@ -139,10 +139,10 @@ const putUnderLock = command(
     cache,
     sql`\`key\`, value, expires_at, stale_at`,
     sql`${sql.placeholder('storedKey')}, ${given.value}, ${after(given.ttl)},
-      if(last_insert_id(1) = 1, null, null)`,
+      if(last_insert_id(1) = 1, ${after(given.staleAfter)}, null)`,
     locks,
     isHeldBy,
-    sql`value = values(value), expires_at = values(expires_at), stale_at = null`,
+    sql`value = values(value), expires_at = values(expires_at), stale_at = values(stale_at)`,
   ),
 )
 
@@ -289,12 +289,17 @@ export class CacheRepository {
     return insertId !== KEPT
   }
 
-  /** Inserts or overwrites the row only while the lock is held. Returns whether it did. */
-  async putUnderLock({ key, value, ttl }: NewCacheRow, tenure: Tenure): Promise<boolean> {
+  /** Like {@link put}, but only while the lock is held. Returns whether it did. */
+  async putUnderLock(
+    { key, value, ttl }: NewCacheRow,
+    tenure: Tenure,
+    staleAfter: number | null = null,
+  ): Promise<boolean> {
     const { insertId } = await putUnderLock(this.#executor, {
       storedKey: key,
       value,
       ttl,
+      staleAfter,
       key: tenure.key,
       owner: tenure.owner,
       heldFence: tenure.fence,

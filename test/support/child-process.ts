@@ -28,7 +28,10 @@ export class Child<Message = unknown> {
       if (this.process.exitCode !== null || this.process.signalCode !== null) {
         throw new Error(`the process ended with ${this.process.exitCode ?? this.process.signalCode}`)
       }
-      await Promise.race([once(this.process, 'message'), once(this.process, 'exit')])
+      const listening = new AbortController()
+      const next = ['message', 'exit'].map((event) => once(this.process, event, { signal: listening.signal }))
+      await Promise.race(next)
+      listening.abort()
     }
   }
 
