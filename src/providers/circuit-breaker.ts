@@ -70,6 +70,9 @@ export class CircuitBreaker {
     refuseUnknown('options', options, ['signal', 'fallback'])
     if (typeof call !== 'function') throw new InvalidArgumentError(`call: expected a function, got ${typeof call}`)
     const { signal, fallback } = options
+    if (fallback !== undefined && typeof fallback !== 'function') {
+      throw new InvalidArgumentError(`options.fallback: expected a function, got ${typeof fallback}`)
+    }
     signal?.throwIfAborted()
     this.#context.operations.assertOpen('execute')
     if (fallback === undefined) return this.#attempt(call, signal)
@@ -100,7 +103,7 @@ export class CircuitBreaker {
   async isolate(): Promise<void> {
     const { operations, repository, storedKey, mirror } = this.#context
     await operations.run('isolate', () => repository.isolate(storedKey))
-    await mirror.read()
+    await mirror.refreshAnew()
   }
 
   /**
@@ -111,7 +114,7 @@ export class CircuitBreaker {
   async reset(): Promise<void> {
     const { operations, repository, storedKey, mirror } = this.#context
     await operations.run('reset', () => repository.reset(storedKey))
-    await mirror.read()
+    await mirror.refreshAnew()
   }
 
   async #attempt<T>(call: Call<T>, signal: AbortSignal | undefined): Promise<T> {

@@ -50,6 +50,7 @@ export class CircuitMirror {
   #nextRefresh = 0
   #timer: NodeJS.Timeout | undefined
   #usedAt = 0
+  #isClosed = false
 
   constructor(key: string, storedKey: string, settings: CircuitSettings, context: MirrorContext) {
     this.key = key
@@ -106,7 +107,7 @@ export class CircuitMirror {
     this.#refreshing ??= this.#refresh().finally(() => {
       this.#refreshing = undefined
       this.#nextRefresh = performance.now() + this.settings.refreshInterval * (0.8 + Math.random() / 5)
-      if (this.#counter.hasNews) this.#refreshLater()
+      if (this.#counter.hasNews && !this.#isClosed) this.#refreshLater()
     })
     return this.#refreshing
   }
@@ -119,7 +120,7 @@ export class CircuitMirror {
 
   /** Counts the result of a call that was let through in this epoch; a late one is ignored. */
   record(epoch: number, isFailure: boolean, reason: string | null): void {
-    if (epoch !== this.#epoch || this.#view.state !== 'closed') return
+    if (epoch !== this.#epoch || this.#view.state !== 'closed' || this.#isClosed) return
     this.#counter.add(isFailure, this.#view)
     if (isFailure) this.#reason = reason
     if (!this.#counter.hasNews) return
@@ -187,6 +188,7 @@ export class CircuitMirror {
 
   /** Reports what is left, for the last time. */
   async close(): Promise<void> {
+    this.#isClosed = true
     await this.#refreshing
     if (this.#counter.hasNews) await this.refresh()
     clearTimeout(this.#timer)

@@ -167,8 +167,11 @@ export class CircuitProber {
           () => true,
           () => false,
         )
-        // A permit that cannot be given back expires; what the probe found counts here until the database is back.
-        if (!(await settlesWithin(settling, PATIENCE)) || !(await isSettled)) this.#settleLocally(outcome)
+        if (!(await settlesWithin(settling, PATIENCE)) || !(await isSettled)) {
+          // What the probe found counts here until the database is back.
+          this.#mirror.giveUpWaiting()
+          this.#settleLocally(outcome)
+        }
         this.#running--
       },
     }
@@ -177,21 +180,26 @@ export class CircuitProber {
   async #settleShared({ lease, version }: Permit, outcome: Outcome, reason: string): Promise<void> {
     const { operations, repository, instance } = this.#context
     const { successThreshold } = this.#mirror.settings
-    if (outcome === 'success') {
-      const add = () => repository.addProbeSuccess(this.#storedKey, version, successThreshold)
-      if (await operations.run('circuit breaker', add)) this.#mirror.announce('half-open', 'closed')
-    } else if (outcome === 'failure') {
-      const reopen = () => repository.reopen(this.#storedKey, version, instance, reason)
-      if (await operations.run('circuit breaker', reopen)) this.#mirror.announce('half-open', 'open')
+    try {
+      if (outcome === 'success') {
+        const add = () => repository.addProbeSuccess(this.#storedKey, version, successThreshold)
+        if (await operations.run('circuit breaker', add)) this.#mirror.announce('half-open', 'closed')
+      } else if (outcome === 'failure') {
+        const reopen = () => repository.reopen(this.#storedKey, version, instance, reason)
+        if (await operations.run('circuit breaker', reopen)) this.#mirror.announce('half-open', 'open')
+      }
+      await this.#mirror.read()
+    } finally {
+      // Whatever happens, the permit must not be renewed any more; one that cannot be given back expires.
+      await lease.release()
     }
-    await this.#mirror.read()
-    await lease.release()
   }
 
   #local(): Probe {
     return {
       settle: async (outcome) => {
-        this.#settleLocally(outcome)
+        // The database may have come back, and knows better.
+        if (this.#mirror.isAway) this.#settleLocally(outcome)
         this.#running--
       },
     }
@@ -199,7 +207,6 @@ export class CircuitProber {
 
   #settleLocally(outcome: Outcome): void {
     const mirror = this.#mirror
-    mirror.giveUpWaiting()
     if (mirror.view.state === 'closed' || outcome === 'cancelled') return
     if (outcome === 'failure') {
       this.#ownSuccesses = 0

@@ -39,7 +39,7 @@ export const unknownCircuit: CircuitView = {
   isAssumed: false,
 }
 
-/** @param readAt - From before the request, so that an outage seems longer rather than shorter. */
+/** @param readAt - From before the request. The circuit may seem due a little early; the database decides. */
 export function viewOf(row: SharedCircuit, settings: CircuitSettings, readAt: number): CircuitView {
   const dueAt = row.isIsolated ? Number.POSITIVE_INFINITY : readAt + resetDelay(settings, row.attempt) - row.openFor
   const { state, version, attempt, failureCount } = row
