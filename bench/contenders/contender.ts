@@ -56,3 +56,8 @@ export class WrongAnswer extends Error {
 export function expect(condition: boolean, expectation: string): asserts condition {
   if (!condition) throw new WrongAnswer(`expected ${expectation}`)
 }
+
+/** @throws {WrongAnswer} unless it is the product of this key. */
+export function expectProduct(key: string, value: unknown): void {
+  expect((value as { id?: unknown } | null | undefined)?.id === key, 'the value of the key')
+}

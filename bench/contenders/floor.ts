@@ -115,8 +115,9 @@ function worksWith(execute: Execute, pool: Pool, callers: number): Contender['wo
         while (!(await takeIfFree()));
         holders++
         await new Promise(setImmediate)
-        expect(--holders === 0, 'one holder at a time')
+        const alone = holders-- === 1
         await free('hot')
+        expect(alone, 'one holder at a time')
       },
     },
     release: {

@@ -1,6 +1,18 @@
+import { bentocache } from './bentocache.js'
 import type { ContenderKind } from './contender.js'
 import { mysql2, mysql2Promise } from './floor.js'
+import { goGoScope } from './go-go-scope.js'
+import { keyv } from './keyv.js'
 import { ours } from './ours.js'
+import { verrou } from './verrou.js'
 
 /** Everybody who is measured. */
-export const contenderKinds: readonly ContenderKind[] = [mysql2, mysql2Promise, ours]
+export const contenderKinds: readonly ContenderKind[] = [
+  mysql2,
+  mysql2Promise,
+  ours,
+  goGoScope,
+  verrou,
+  keyv,
+  bentocache,
+]
