@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { shuffle } from 'd3-array'
 import { type Work, WrongAnswer } from './contenders/contender.js'
 import { commandsSent } from './round-trips.js'
@@ -32,6 +33,9 @@ export interface Effort {
 
 // A slice that takes longer than planned by this factor is cut short.
 const PATIENCE = 5
+
+// Runs that have not ended this many milliseconds after their slice never will.
+const LONGEST_RUN = 15_000
 
 /**
  * Measures entrants against each other: in each round every one gets a slice, in an order drawn anew. What disturbs the
@@ -79,6 +83,8 @@ async function runSlice(work: Work, first: number, count: number, callers: numbe
   let succeeded = 0
   let errors = 0
   let wrong = 0
+  let running = callers
+  let late = false
   let message: string | undefined
   const end = first + count
   const deadline = performance.now() + patience
@@ -86,8 +92,10 @@ async function runSlice(work: Work, first: number, count: number, callers: numbe
     while (turn < end && performance.now() < deadline) {
       try {
         await work.run(turn++)
+        if (late) return
         succeeded++
       } catch (error) {
+        if (late) return
         if (error instanceof WrongAnswer) wrong++
         else errors++
         message ??= messageOf(error)
@@ -97,7 +105,13 @@ async function runSlice(work: Work, first: number, count: number, callers: numbe
   const roundTrips = commandsSent()
   const cpu = process.cpuUsage()
   const begin = performance.now()
-  await Promise.all(Array.from({ length: callers }, caller))
+  const all = Array.from({ length: callers }, () => caller().finally(() => running--))
+  const timer = new AbortController()
+  const tooLate = sleep(patience + LONGEST_RUN, undefined, { signal: timer.signal })
+  await Promise.race([Promise.all(all), tooLate]).finally(() => timer.abort())
+  late = running > 0
+  if (late) message ??= `no answer within ${LONGEST_RUN} ms`
+  errors += running
   const seconds = (performance.now() - begin) / 1000
   const used = process.cpuUsage(cpu)
   const slice = { seconds, errors, cpu: used.user + used.system, roundTrips: commandsSent() - roundTrips }

@@ -4,6 +4,7 @@ import { type Contender, type ContenderKind, type ContenderName, expect } from '
 import {
   allKeys,
   CHECKPOINTS_PER_TASK,
+  insist,
   KEPT_CHECKPOINTS,
   KEYS,
   keyOf,
@@ -112,7 +113,7 @@ function worksWith(execute: Execute, pool: Pool, callers: number): Contender['wo
     },
     'hot lock': {
       async run() {
-        while (!(await takeIfFree()));
+        await insist(async () => (await takeIfFree()) || null)
         holders++
         await new Promise(setImmediate)
         const alone = holders-- === 1

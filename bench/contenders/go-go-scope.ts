@@ -6,6 +6,8 @@ import {
   allKeys,
   CHECKPOINTS_PER_TASK,
   forAll,
+  HOT_TTL,
+  insist,
   KEPT_CHECKPOINTS,
   KEYS,
   keyOf,
@@ -75,8 +77,7 @@ function worksWith(pool: Pool, callers: number): Contender['works'] {
     'hot lock': {
       prepare: freeAll,
       async run() {
-        let lock = await state.acquire('hot', TTL)
-        while (lock === null) lock = await state.acquire('hot', TTL)
+        const lock = await insist(() => state.acquire('hot', HOT_TTL))
         holders++
         await new Promise(setImmediate)
         const alone = holders-- === 1

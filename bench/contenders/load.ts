@@ -14,6 +14,19 @@ export const BATCH = 100
 /** Long enough not to end meanwhile. */
 export const TTL = 600_000
 
+/** How long a lock lasts that all callers want: a release that fails must not end the contest. */
+export const HOT_TTL = 1_000
+
+/** Tries at once again until it is granted. */
+export async function insist<Granted>(tryOnce: () => Promise<Granted | null>): Promise<Granted> {
+  const deadline = performance.now() + 5_000
+  while (performance.now() < deadline) {
+    const granted = await tryOnce()
+    if (granted !== null) return granted
+  }
+  throw new Error('not granted within 5 s')
+}
+
 /** The key of a turn, if all keys are used in turn. */
 export const keyOf = (turn: number): string => `key-${turn % KEYS}`
 

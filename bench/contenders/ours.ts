@@ -6,6 +6,8 @@ import {
   BATCH,
   checkpointsOf,
   forAll,
+  HOT_TTL,
+  insist,
   KEPT_CHECKPOINTS,
   KEYS,
   keyOf,
@@ -107,8 +109,7 @@ function worksWith(
     },
     'hot lock': {
       async run() {
-        let lock = await state.acquire('hot', TTL)
-        while (lock === null) lock = await state.acquire('hot', TTL)
+        const lock = await insist(() => state.acquire('hot', HOT_TTL))
         holders++
         await new Promise(setImmediate)
         const alone = holders-- === 1

@@ -2,7 +2,7 @@ import { Verrou } from '@verrou/core'
 import { kyselyStore } from '@verrou/core/drivers/kysely'
 import { type Contender, type ContenderKind, expect } from './contender.js'
 import { openKysely } from './kysely.js'
-import { KEYS, keyOf, TTL, turnsFrom } from './load.js'
+import { HOT_TTL, insist, KEYS, keyOf, TTL, turnsFrom } from './load.js'
 
 /** Verrou with its Kysely store, at its defaults. */
 export const verrou: ContenderKind = {
@@ -52,8 +52,8 @@ function worksWith(locks: { createLock(key: string, ttl: number): Lock }, caller
     'acquire + release': { run: async (turn) => (await acquire(`free-${keyOf(turn)}`)).release() },
     'hot lock': {
       async run() {
-        const lock = locks.createLock('hot', TTL)
-        while (!(await lock.acquireImmediately()));
+        const lock = locks.createLock('hot', HOT_TTL)
+        await insist(async () => (await lock.acquireImmediately()) || null)
         holders++
         await new Promise(setImmediate)
         const alone = holders-- === 1

@@ -1,5 +1,5 @@
 import { FLOOR } from '../contenders/contender.js'
-import type { Measurement, Spread } from '../results.js'
+import type { Measurement, Results, Spread } from '../results.js'
 
 /** An operation's outcome in one line. */
 export function lineOf(measured: readonly Measurement[]): string {
@@ -33,4 +33,16 @@ export function faultsOf({ errors, wrong }: Measurement): string {
   return [errors > 0 ? `${numberOf(errors)} errors` : '', wrong > 0 ? `${numberOf(wrong)} wrong` : '']
     .filter((part) => part !== '')
     .join(', ')
+}
+
+/** Where and when the figures come from. */
+export function environmentOf({ date, machine, servers }: Results): string {
+  const { processor, cores, memory, node } = machine
+  const versions = servers.map(({ version }) => productOf(version)).join(', ')
+  return `Measured on ${date.slice(0, 10)}, client and servers on one machine: ${cores} cores of ${processor}, ${memory} GB, Node.js ${node.slice(1)}, ${versions}.`
+}
+
+function productOf(version: string): string {
+  const [number] = version.split('-')
+  return /mariadb/i.test(version) ? `MariaDB ${number}` : `MySQL ${number}`
 }

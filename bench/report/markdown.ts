@@ -1,0 +1,128 @@
+import { writeFile } from 'node:fs/promises'
+import { markdownTable } from 'markdown-table'
+import { FLOOR } from '../contenders/contender.js'
+import { type Operation, operations } from '../operations.js'
+import type { Measurement, Results } from '../results.js'
+import { callersOf } from './selection.js'
+import { environmentOf, faultsOf, numberOf, ratioOf, spreadOf } from './words.js'
+
+/** Writes everything that was measured as a document. */
+export async function writeDocument(results: Results): Promise<void> {
+  await writeFile(new URL('../results.md', import.meta.url), `${documentOf(results)}\n`)
+}
+
+function documentOf(results: Results): string {
+  return [
+    '# What the bench measured',
+    '',
+    'Written by `npm run bench`; see CONTRIBUTING.md for how.',
+    '',
+    environmentOf(results),
+    '',
+    markdownTable([
+      ['Server', 'Version', 'Settings'],
+      ...results.servers.map(({ name, version, settings }) => [
+        name,
+        version,
+        Object.entries(settings)
+          .map(([setting, value]) => `${setting} ${value}`)
+          .join(', '),
+      ]),
+    ]),
+    '',
+    '## How to read it',
+    '',
+    `In each of ${results.rounds} rounds every contender got a slice of about ${results.slice} ms, in an order drawn anew. ` +
+      'A ratio is the throughput divided by that of `mysql2` in the same round: the median of the rounds, and in ' +
+      'parentheses the smallest and the largest. Round trips and client CPU are means over all runs.',
+    '',
+    '`mysql2` is one prepared statement on a pool with callbacks, the cheapest that could do the job in the best case; ' +
+      'it guarantees nothing. `mysql2/promise` is the same through promises. Each caller has a connection, but for ' +
+      'keyv, which opens a pool of its own. “Errors” are calls that threw, “wrong” are calls whose answer or effect was ' +
+      'wrong: a lock that two held, a failure that was not counted, a value that was not there.',
+    '',
+    markdownTable([
+      ['Operation', 'Situation', '`mysql2` sends'],
+      ...operations.map(({ name, situation, floor }) => [name, situation, floor]),
+    ]),
+    ...results.servers.flatMap(({ name }) => ['', `## ${name}`, '', serverTable(results, name)]),
+    ...growthOf(results),
+    ...messagesOf(results),
+  ].join('\n')
+}
+
+function serverTable(results: Results, server: string): string {
+  const levels = callersOf(results)
+  const head = [
+    'Operation',
+    'By',
+    ...levels.map((callers) => `${callers} callers`),
+    'Round trips',
+    'Client CPU',
+    'Of 1,000',
+  ]
+  const rows = operations.flatMap((operation) => operationRows(results, server, operation, levels))
+  return markdownTable([head, ...rows])
+}
+
+function operationRows(
+  { measurements }: Results,
+  server: string,
+  { name }: Operation,
+  levels: readonly number[],
+): string[][] {
+  const own = measurements.filter(({ operation, ...other }) => operation === name && other.server === server)
+  const contenders = [...new Set(own.map(({ contender }) => contender))]
+  return contenders.map((contender) => {
+    const byLevel = levels.map((callers) =>
+      own.find((measurement) => measurement.contender === contender && measurement.callers === callers),
+    )
+    const [first] = byLevel.filter((measurement) => measurement !== undefined)
+    const last = byLevel.at(-1)
+    return [
+      contender === FLOOR ? `**${name}**` : '',
+      contender,
+      ...byLevel.map((measurement) => (measurement === undefined ? '' : cell(measurement))),
+      first === undefined ? '' : ratioOf(first.roundTrips),
+      last === undefined ? '' : `${last.cpu} µs`,
+      byLevel
+        .map((measurement) => (measurement === undefined ? '' : faultsOf(measurement)))
+        .join('; ')
+        .replace(/^(; )+$/, ''),
+    ]
+  })
+}
+
+function cell({ contender, throughput, ratio }: Measurement): string {
+  if (contender === FLOOR || ratio === undefined) return `${numberOf(throughput.median)}/s`
+  return spreadOf(ratio)
+}
+
+function growthOf({ growth }: Results): string[] {
+  if (growth.length === 0) return []
+  return [
+    '',
+    '## Growing tables',
+    '',
+    'Operations per second of one caller, with the smallest and the largest of the rounds.',
+    '',
+    markdownTable([
+      ['Server', 'Operation', 'Rows', 'Per second'],
+      ...growth.map(({ server, operation, rows, throughput: { median, least, most } }) => [
+        server,
+        operation,
+        rows.toLocaleString('en'),
+        `${numberOf(median)} (${numberOf(least)}–${numberOf(most)})`,
+      ]),
+    ]),
+  ]
+}
+
+function messagesOf({ measurements }: Results): string[] {
+  const messages = new Set(
+    measurements.flatMap(({ contender, operation, message }) =>
+      message === undefined ? [] : [`- ${contender}, ${operation}: ${message.replaceAll(/\s+/g, ' ').slice(0, 160)}`],
+    ),
+  )
+  return messages.size === 0 ? [] : ['', '## What the errors said', '', ...messages]
+}
