@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { writeDocument } from './report/markdown.js'
+import { isDocumented, writeDocument } from './report/markdown.js'
 import { drawThroughput } from './report/plot.js'
 import { hasFigures, writeFigures } from './report/readme.js'
 import { readResults } from './results.js'
@@ -10,7 +10,7 @@ if (!values.check) {
   await writeDocument(results)
   await drawThroughput(results)
   await writeFigures(results)
-} else if (!(await hasFigures(results))) {
-  console.error("README.md does not have the figures of bench/results.json: run 'npm run bench:figures'")
+} else if (!(await hasFigures(results)) || !(await isDocumented(results))) {
+  console.error("README.md or bench/results.md disagrees with bench/results.json: run 'npm run bench:figures'")
   process.exitCode = 1
 }

@@ -13,7 +13,7 @@ const help = `Measures this package, bare mysql2 and other packages against each
   --scale              also with tables of up to a million rows, on each server and not just on one
   --durable            starts servers that wait for the disk at each commit; those given by URLs are as they are
 
-A run of everything writes bench/results.json, bench/results.md and bench/throughput.svg.`
+A run of everything writes results.json, results.md and throughput.svg in bench/.`
 
 /** What to measure, and how thoroughly. */
 export interface Options {

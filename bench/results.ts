@@ -76,8 +76,11 @@ export async function readResults(): Promise<Results> {
   return JSON.parse(await readFile(file('results.json'), 'utf8')) as Results
 }
 
-export async function writeResults(results: Results): Promise<void> {
-  await writeFile(file('results.json'), `${JSON.stringify(results, undefined, 2)}\n`)
+/** Writes them with a line for each measurement. */
+export async function writeResults({ measurements, ...others }: Results): Promise<void> {
+  const head = JSON.stringify({ ...others, measurements: [] }, undefined, 2)
+  const lines = measurements.map((measurement) => `    ${JSON.stringify(measurement)}`)
+  await writeFile(file('results.json'), `${head.replace(/\[\]\s*\}$/, () => `[\n${lines.join(',\n')}\n  ]\n}`)}\n`)
 }
 
 /** Sums the slices of one contender up, beside those of the floor in the same rounds. */

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { markdownTable } from 'markdown-table'
 import { FLOOR } from '../contenders/contender.js'
 import { type Operation, operations } from '../operations.js'
@@ -6,9 +6,16 @@ import type { Measurement, Results } from '../results.js'
 import { callersOf } from './selection.js'
 import { environmentOf, faultsOf, numberOf, ratioOf, spreadOf } from './words.js'
 
+const file = new URL('../results.md', import.meta.url)
+
 /** Writes everything that was measured as a document. */
 export async function writeDocument(results: Results): Promise<void> {
-  await writeFile(new URL('../results.md', import.meta.url), `${documentOf(results)}\n`)
+  await writeFile(file, documentOf(results))
+}
+
+/** Whether the document tells of these results. */
+export async function isDocumented(results: Results): Promise<boolean> {
+  return (await readFile(file, 'utf8').catch(() => '')) === documentOf(results)
 }
 
 function documentOf(results: Results): string {
@@ -32,7 +39,7 @@ function documentOf(results: Results): string {
     '',
     '## How to read it',
     '',
-    `In each of ${results.rounds} rounds every contender got a slice of about ${results.slice} ms, in an order drawn anew. ` +
+    `In each of ${results.rounds} rounds each contender got a slice of about ${results.slice} ms, in an order drawn anew. ` +
       'A ratio is the throughput divided by that of `mysql2` in the same round: the median of the rounds, and in ' +
       'parentheses the smallest and the largest. Round trips and client CPU are means over all runs.',
     '',
@@ -48,6 +55,7 @@ function documentOf(results: Results): string {
     ...results.servers.flatMap(({ name }) => ['', `## ${name}`, '', serverTable(results, name)]),
     ...growthOf(results),
     ...messagesOf(results),
+    '',
   ].join('\n')
 }
 
@@ -56,7 +64,7 @@ function serverTable(results: Results, server: string): string {
   const head = [
     'Operation',
     'By',
-    ...levels.map((callers) => `${callers} callers`),
+    ...levels.map((callers) => (callers === 1 ? '1 caller' : `${callers} callers`)),
     'Round trips',
     'Client CPU',
     'Of 1,000',
@@ -85,12 +93,14 @@ function operationRows(
       ...byLevel.map((measurement) => (measurement === undefined ? '' : cell(measurement))),
       first === undefined ? '' : ratioOf(first.roundTrips),
       last === undefined ? '' : `${last.cpu} µs`,
-      byLevel
-        .map((measurement) => (measurement === undefined ? '' : faultsOf(measurement)))
-        .join('; ')
-        .replace(/^(; )+$/, ''),
+      faultsByLevel(byLevel),
     ]
   })
+}
+
+function faultsByLevel(byLevel: readonly (Measurement | undefined)[]): string {
+  const faults = byLevel.map((measurement) => (measurement === undefined ? '' : faultsOf(measurement)))
+  return faults.every((fault) => fault === '') ? '' : faults.map((fault) => fault || 'none').join('; ')
 }
 
 function cell({ contender, throughput, ratio }: Measurement): string {
@@ -119,10 +129,11 @@ function growthOf({ growth }: Results): string[] {
 }
 
 function messagesOf({ measurements }: Results): string[] {
-  const messages = new Set(
-    measurements.flatMap(({ contender, operation, message }) =>
-      message === undefined ? [] : [`- ${contender}, ${operation}: ${message.replaceAll(/\s+/g, ' ').slice(0, 160)}`],
-    ),
-  )
-  return messages.size === 0 ? [] : ['', '## What the errors said', '', ...messages]
+  const messages = new Map<string, string>()
+  for (const { contender, operation, message } of measurements) {
+    const place = `${contender}, ${operation}`
+    if (message === undefined || messages.has(place)) continue
+    messages.set(place, `- ${place}: ${message.replaceAll(/\s+/g, ' ').slice(0, 200)}`)
+  }
+  return messages.size === 0 ? [] : ['', '## What the errors said', '', ...messages.values()]
 }

@@ -45,9 +45,9 @@ function figure(values: object[], servers: readonly string[]): TopLevelSpec {
   const x = {
     field: 'callers',
     type: 'ordinal',
-    axis: { title: 'concurrent callers', labelAngle: 0 },
+    axis: { title: null, labelAngle: 0 },
   } as const
-  const axis = { title: 'operations/s', format: '~s', tickCount: 3 } as const
+  const axis = { title: null, format: '~s', tickCount: 3 } as const
   const colour = {
     field: 'contender',
     type: 'nominal',
@@ -59,6 +59,13 @@ function figure(values: object[], servers: readonly string[]): TopLevelSpec {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     background: 'transparent',
     data: { values },
+    title: {
+      text: 'Operations per second by 1, 16 and 64 concurrent callers',
+      color: TEXT,
+      fontSize: 13,
+      fontWeight: 'normal',
+      anchor: 'middle',
+    },
     facet: {
       row: {
         field: 'operation',

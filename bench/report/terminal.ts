@@ -1,7 +1,7 @@
 import Table from 'cli-table3'
 import colours from 'picocolors'
 import { FLOOR, OURS } from '../contenders/contender.js'
-import type { Measurement } from '../results.js'
+import type { Growth, Measurement } from '../results.js'
 import { faultsOf, numberOf, ratioOf, spreadOf } from './words.js'
 
 /** All measurements of one server as a table. */
@@ -27,6 +27,19 @@ export function tableOf(server: string, measurements: readonly Measurement[]): s
       `${cpu} µs`,
       colours.red(faultsOf(measurement)),
     ])
+  }
+  return table.toString()
+}
+
+/** Throughput on growing tables. */
+export function growthTableOf(growth: readonly Growth[]): string {
+  const table = new Table({
+    head: ['server', 'operation', 'rows', 'per second'],
+    colAligns: ['left', 'left', 'right', 'right'],
+    style: { head: [], border: [], compact: true },
+  })
+  for (const { server, operation, rows, throughput } of growth) {
+    table.push([server, operation, rows.toLocaleString('en'), numberOf(throughput.median)])
   }
   return table.toString()
 }
