@@ -35,6 +35,7 @@ export interface ContenderKind {
 export type ContenderName =
   | 'mysql2'
   | 'mysql2/promise'
+  | 'same statement'
   | 'goscope-mysql'
   | 'go-go-scope'
   | 'verrou'

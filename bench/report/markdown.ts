@@ -44,7 +44,7 @@ function documentOf(results: Results): string {
       'parentheses the smallest and the largest. Round trips and client CPU are means over all runs.',
     '',
     '`mysql2` is one prepared statement on a pool with callbacks, the cheapest that could do the job in the best case; ' +
-      'it guarantees nothing. `mysql2/promise` is the same through promises. Each caller has a connection, but for ' +
+      'it guarantees nothing. `mysql2/promise` is the same through promises. `same statement` is this package’s own statement, sent without the package: the difference to `mysql2` is what its guarantees cost the server, and the difference to `goscope-mysql` what the package costs the client. Each caller has a connection, but for ' +
       'keyv, which opens a pool of its own. “Errors” are calls that threw, “wrong” are calls whose answer or effect was ' +
       'wrong: a lock that two held, a failure that was not counted, a value that was not there.',
     '',
