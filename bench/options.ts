@@ -8,7 +8,7 @@ const help = `Measures this package, bare mysql2 and other packages against each
   --server <name>      only on this server; may be repeated
   --only <operation>   only this operation, or all of a provider, such as locks; may be repeated
   --callers <n>        only with this many concurrent callers; may be repeated (1, 16, 64)
-  --rounds <n>         slices for each contender (9)
+  --rounds <n>         slices for each contender (7)
   --slice <ms>         duration of a slice (80)
   --scale              also with tables of up to a million rows, on each server and not just on one
   --durable            starts servers that wait for the disk at each commit; those given by URLs are as they are
@@ -57,11 +57,11 @@ export function readOptions(): Options {
       values.callers.length > 0
         ? values.callers.map((text) => wholeNumber('callers', text))
         : quick
-          ? [1, 16]
+          ? [4]
           : [1, 16, 64],
     effort: {
-      rounds: wholeNumber('rounds', values.rounds ?? (quick ? '2' : '9')),
-      slice: wholeNumber('slice', values.slice ?? (quick ? '15' : '80')),
+      rounds: wholeNumber('rounds', values.rounds ?? (quick ? '2' : '7')),
+      slice: wholeNumber('slice', values.slice ?? (quick ? '10' : '80')),
     },
     scale: scale ? 'every server' : complete ? 'one server' : 'none',
     durability: values.durable ? 'durable' : 'fast',

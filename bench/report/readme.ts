@@ -1,10 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { markdownTable } from 'markdown-table'
-import { type ContenderName, OURS } from '../contenders/contender.js'
+import { type ContenderName, FLOOR, OURS } from '../contenders/contender.js'
 import { comparisons, headlines, type OperationName } from '../operations.js'
 import type { Results } from '../results.js'
 import { advantages, callersOf, middle, select } from './selection.js'
-import { environmentOf, ratioOf } from './words.js'
+import { environmentOf, ratioOf, spreadOf } from './words.js'
 
 const readme = new URL('../../README.md', import.meta.url)
 const section = /(?<=<!-- bench: .*?-->\n).*?(?=<!-- \/bench -->)/s
@@ -28,24 +28,29 @@ export async function hasFigures(results: Results): Promise<boolean> {
 
 function figuresOf(results: Results): string {
   const levels = callersOf(results)
+  const most = levels.at(-1) ?? 1
   return [
     '',
     'Throughput as a share of that of the cheapest bare mysql2 statement for the same job, by the number of concurrent',
-    'callers: the median of all servers, and in parentheses the lowest and the highest server.',
+    `callers; then, with ${most} callers, what that statement reaches through mysql2's promises, and what this package's`,
+    'own statement reaches without the package. Medians of all servers, with the lowest and the highest server.',
     '',
     markdownTable(
       [
-        ['', ...levels.map(String), 'Round trips', 'Client CPU, µs'],
+        ['', ...levels.map(String), 'mysql2/promise', 'same statement', 'Client CPU', 'mysql2'],
         ...headlines.map((operation) => [
           `\`${operation}\``,
-          ...levels.map((callers) => shareOf(results, operation, callers)),
-          ...costOf(results, operation),
+          ...levels.map((callers) => shareOf(results, operation, OURS, callers)),
+          shareOf(results, operation, 'mysql2/promise', most),
+          shareOf(results, operation, 'same statement', most),
+          processorTimeOf(results, operation, OURS, most),
+          processorTimeOf(results, operation, FLOOR, most),
         ]),
       ],
-      { align: ['l', ...levels.map(() => 'r'), 'r', 'r'] },
+      { align: ['l', ...levels.map(() => 'r'), 'r', 'r', 'r', 'r'] },
     ),
     '',
-    `Times the throughput of others for the same job, with ${levels[0]} and with ${levels.at(-1)} callers, median of all servers:`,
+    `Times the throughput of others for the same job, with ${levels[0]} and with ${most} callers, median of all servers:`,
     '',
     markdownTable(
       [
@@ -65,22 +70,15 @@ function figuresOf(results: Results): string {
   ].join('\n')
 }
 
-function shareOf(results: Results, operation: OperationName, callers: number): string {
-  const shares = select(results, operation, OURS, callers).flatMap(({ ratio }) =>
+function shareOf(results: Results, operation: OperationName, contender: ContenderName, callers: number): string {
+  const shares = select(results, operation, contender, callers).flatMap(({ ratio }) =>
     ratio === undefined ? [] : [ratio.median],
   )
-  return `${ratioOf(middle(shares))} (${ratioOf(Math.min(...shares))}–${ratioOf(Math.max(...shares))})`
+  return spreadOf({ median: middle(shares), least: Math.min(...shares), most: Math.max(...shares) })
 }
 
-function costOf(results: Results, operation: OperationName): string[] {
-  const callers = callersOf(results).at(-1) ?? 1
-  const own = select(results, operation, OURS, callers)
-  const floor = select(results, operation, 'mysql2', callers)
-  const trips = Math.round(Math.max(...own.map(({ roundTrips }) => roundTrips)))
-  return [
-    String(trips),
-    `${Math.round(middle(own.map(({ cpu }) => cpu)))} (mysql2 ${Math.round(middle(floor.map(({ cpu }) => cpu)))})`,
-  ]
+function processorTimeOf(results: Results, operation: OperationName, by: ContenderName, callers: number): string {
+  return `${Math.round(middle(select(results, operation, by, callers).map(({ cpu }) => cpu)))} µs`
 }
 
 function comparisonOf(results: Results, operation: OperationName, peer: ContenderName): string {
