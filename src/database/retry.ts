@@ -12,18 +12,35 @@ import { type Failure, failureOf } from './failures.js'
  * @param repeatable - Whether `work` may be repeated although it may already have been carried out.
  * @throws the last failure as one of this package's errors, once its budget is spent.
  */
-export function withRetry<T>(
+export async function withRetry<T>(
   operation: string,
   repeatable: boolean,
   budgets: RetryOptions,
   work: () => Promise<T>,
 ): Promise<T> {
+  // Nearly every call succeeds at once, and should not pay for what it does not need.
+  try {
+    return await work()
+  } catch (thrown) {
+    return repeat(operation, repeatable, budgets, thrown, work)
+  }
+}
+
+/** Goes on after a first attempt that threw `first`. */
+function repeat<T>(
+  operation: string,
+  repeatable: boolean,
+  budgets: RetryOptions,
+  first: unknown,
+  work: () => Promise<T>,
+): Promise<T> {
   let { contention, connection } = budgets
   let failure: Failure | undefined
   return pRetry(
-    async () => {
+    async (attempt) => {
       failure = undefined
       try {
+        if (attempt === 1) throw first
         return await work()
       } catch (thrown) {
         failure = failureOf(thrown, operation)

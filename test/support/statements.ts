@@ -32,11 +32,13 @@ export interface SentStatement {
 export function recordStatements(pool: Pool): SentStatement[] {
   const sent: SentStatement[] = []
   pool.on('connection', (connection) => {
-    const observed = connection as unknown as { execute(options: SentStatement, done: unknown): unknown }
+    const observed = connection as unknown as { execute(...sent: unknown[]): unknown }
     const execute = observed.execute.bind(connection as unknown as PoolConnection)
-    observed.execute = (options, done) => {
-      sent.push({ sql: options.sql, values: [...options.values] })
-      return execute(options, done)
+    observed.execute = (...given) => {
+      const [statement, values] = given as [SentStatement | string, SentStatement['values']]
+      const { sql, values: own } = typeof statement === 'string' ? { sql: statement, values } : statement
+      sent.push({ sql, values: [...own] })
+      return execute(...given)
     }
   })
   return sent
