@@ -93,19 +93,22 @@ export async function executeOnce<T>(
       throw error
     }
   }
-  try {
-    return await (transaction === true
-      ? runInTransaction(context, claim, watched as (tx: OwnTransaction, lease: Lease) => Promise<T>, row)
-      : runAlone(context, claim, watched as (lease: Lease) => Promise<T>, row))
-  } catch (error) {
-    // Only what the operation threw is its outcome: a commit whose answer was lost may have succeeded.
-    if (thrown !== undefined && thrown.error === error && storeFailure?.(error) === true)
-      await store(context, claim, row(error, true))
-    throw error
-  } finally {
-    // A claim that cannot be released now expires; the record has been stored, or there is none.
-    await claim.release().catch(() => {})
-  }
+  // Disconnecting waits for all of it, since an effect without its record would happen again.
+  return context.operations.once('execute', async () => {
+    try {
+      return await (transaction === true
+        ? runInTransaction(context, claim, watched as (tx: OwnTransaction, lease: Lease) => Promise<T>, row)
+        : runAlone(context, claim, watched as (lease: Lease) => Promise<T>, row))
+    } catch (error) {
+      // Only what the operation threw is its outcome: a commit whose answer was lost may have succeeded.
+      if (thrown !== undefined && thrown.error === error && storeFailure?.(error) === true)
+        await store(context, claim, row(error, true))
+      throw error
+    } finally {
+      // A claim that cannot be released now expires; the record has been stored, or there is none.
+      await claim.release().catch(() => {})
+    }
+  })
 }
 
 async function runAlone<T>(
@@ -121,7 +124,7 @@ async function runAlone<T>(
 
 /** The claim is checked before the work and stays locked until the commit, so whoever was overtaken cannot commit. */
 async function runInTransaction<T>(
-  { client, operations, repository, timeout }: ExecutionContext,
+  { client, repository, timeout }: ExecutionContext,
   claim: Lease,
   operation: (tx: OwnTransaction, lease: Lease) => Promise<T>,
   row: (value: unknown, isFailure: boolean) => NewCacheRow,
@@ -141,7 +144,7 @@ async function runInTransaction<T>(
   const putIn = (tx: OwnTransaction, result: T) =>
     runIn(tx, timeout, 'execute', (executor) => repository.put(row(result, false), null, executor))
   try {
-    return await operations.once('execute', work)
+    return await work()
   } catch (error) {
     if (thrown !== undefined) throw thrown.error
     throw failureOf(error, 'execute').error
@@ -149,7 +152,8 @@ async function runInTransaction<T>(
 }
 
 async function store({ operations, repository }: ExecutionContext, claim: Lease, row: NewCacheRow): Promise<void> {
-  const isStored = await operations.run('execute', () => repository.putUnderLock(row, claim.tenure))
+  const put = () => repository.putUnderLock(row, claim.tenure)
+  const isStored = await operations.run('execute', put, { isFollowUp: true })
   if (isStored) return
   throw new LockLostError(
     claim.remaining > 0 ? 'stolen' : 'expired',
