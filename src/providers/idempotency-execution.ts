@@ -3,7 +3,7 @@ import { type Outcome, outcomeCodec } from '../codec/outcome-codec.js'
 import type { PoolClient } from '../database/client.js'
 import { failureOf } from '../database/failures.js'
 import { drizzleTransaction, type OwnTransaction } from '../database/own-transaction.js'
-import { runIn } from '../database/transaction.js'
+import { isOpen, runIn } from '../database/transaction.js'
 import { IdempotencyMismatchError, InProgressError, InvalidArgumentError, LockLostError } from '../errors.js'
 import { assertMilliseconds, assertTimeToLive, refuseUnknown } from '../options.js'
 import type { NewCacheRow } from '../repositories/cache-repository.js'
@@ -122,6 +122,10 @@ async function runAlone<T>(
   return result
 }
 
+const transactionEnded =
+  'operation: expected its transaction to be open at its end, but a statement ended it, or the server rolled it back ' +
+  'because of a deadlock: let such an error reach execute()'
+
 /** The claim is checked before the work and stays locked until the commit, so whoever was overtaken cannot commit. */
 async function runInTransaction<T>(
   { client, repository, timeout }: ExecutionContext,
@@ -138,6 +142,7 @@ async function runInTransaction<T>(
         thrown = { error }
         throw error
       })
+      if (!(await isOpen(tx, timeout, 'execute'))) throw new InvalidArgumentError(transactionEnded)
       await putIn(tx, result)
       return result
     })
