@@ -65,7 +65,7 @@ export abstract class Adapter implements PersistenceAdapter {
 
   /**
    * Reports what breakers have counted, refuses further operations with {@link NotConnectedError}, and waits for the
-   * running ones. Ends the pool only
+   * running ones, and for whatever `idempotency.execute()` is running, until its outcome is stored. Ends the pool only
    * if the adapter opened it itself, from a URL, or was created with `endPool: true`. Harmless when repeated.
    */
   async disconnect(): Promise<void> {

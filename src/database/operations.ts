@@ -16,9 +16,15 @@ export interface Repetition {
    * @default the adapter's option `retry.contention`
    */
   readonly contention?: number
+  /**
+   * Whether it keeps or ends what an operation still running has begun, and is therefore let through by a closing adapter.
+   *
+   * @default false
+   */
+  readonly isFollowUp?: boolean
 }
 
-/** Runs the public operations of one adapter: retries them, and lets `disconnect()` end and refuse them. */
+/** Runs the public operations of one adapter: retries them, and lets `disconnect()` await and refuse them. */
 export class Operations {
   readonly #budgets: RetryOptions
   #closed = false
@@ -35,14 +41,15 @@ export class Operations {
   async run<T>(
     operation: string,
     work: () => Promise<T>,
-    { repeatable = true, contention = this.#budgets.contention }: Repetition = {},
+    { repeatable = true, contention = this.#budgets.contention, isFollowUp = false }: Repetition = {},
   ): Promise<T> {
-    return this.once(operation, () => withRetry(operation, repeatable, { ...this.#budgets, contention }, work))
+    const repeating = () => withRetry(operation, repeatable, { ...this.#budgets, contention }, work)
+    return this.once(operation, repeating, isFollowUp)
   }
 
   /** Like {@link run}, but repeats nothing, and throws whatever `work` throws. */
-  async once<T>(operation: string, work: () => Promise<T>): Promise<T> {
-    this.assertOpen(operation)
+  async once<T>(operation: string, work: () => Promise<T>, isFollowUp = false): Promise<T> {
+    if (!(isFollowUp && this.#running > 0)) this.assertOpen(operation)
     this.#running++
     try {
       return await work()

@@ -38,18 +38,37 @@ export async function runIn<T>(
   }
 }
 
+/**
+ * Whether the transaction is still open, by the server's word: it ends one that it chose as a deadlock's victim, whatever
+ * became of the error, and the statements after that are on their own.
+ *
+ * @throws what the failure to ask means.
+ */
+export async function isOpen(transaction: Transaction, timeout: number, operation: string): Promise<boolean> {
+  try {
+    return await knownOf(connectionOf(transaction), timeout).client.isInTransaction()
+  } catch (thrown) {
+    throw failureOf(thrown, operation).error
+  }
+}
+
 async function executorOf(transaction: Transaction, timeout: number): Promise<Executor> {
-  const connection = connectionOf(transaction)
+  const { client, executor } = knownOf(connectionOf(transaction), timeout)
+  // Drizzle vouches for its transactions. On a bare connection a row's lock would end with the statement.
+  const vouched = is(transaction, MySqlTransaction) || (await client.isInTransaction())
+  if (!vouched)
+    throw new InvalidArgumentError('transaction: expected an open transaction, got a connection without one')
+  return executor
+}
+
+function knownOf(connection: PoolConnection, timeout: number): Known {
   let known = connections.get(connection)
   if (known === undefined) {
     const client = new ConnectionClient(connection, timeout)
     known = { client, executor: new Executor(client) }
     connections.set(connection, known)
   }
-  // Drizzle vouches for its transactions. On a bare connection a row's lock would end with the statement.
-  const isOpen = is(transaction, MySqlTransaction) || (await known.client.isInTransaction())
-  if (!isOpen) throw new InvalidArgumentError('transaction: expected an open transaction, got a connection without one')
-  return known.executor
+  return known
 }
 
 function connectionOf(transaction: unknown): PoolConnection {

@@ -3,7 +3,7 @@ import { type Outcome, outcomeCodec } from '../codec/outcome-codec.js'
 import type { PoolClient } from '../database/client.js'
 import { failureOf } from '../database/failures.js'
 import { drizzleTransaction, type OwnTransaction } from '../database/own-transaction.js'
-import { runIn } from '../database/transaction.js'
+import { isOpen, runIn } from '../database/transaction.js'
 import { IdempotencyMismatchError, InProgressError, InvalidArgumentError, LockLostError } from '../errors.js'
 import { assertMilliseconds, assertTimeToLive, refuseUnknown } from '../options.js'
 import type { NewCacheRow } from '../repositories/cache-repository.js'
@@ -93,19 +93,22 @@ export async function executeOnce<T>(
       throw error
     }
   }
-  try {
-    return await (transaction === true
-      ? runInTransaction(context, claim, watched as (tx: OwnTransaction, lease: Lease) => Promise<T>, row)
-      : runAlone(context, claim, watched as (lease: Lease) => Promise<T>, row))
-  } catch (error) {
-    // Only what the operation threw is its outcome: a commit whose answer was lost may have succeeded.
-    if (thrown !== undefined && thrown.error === error && storeFailure?.(error) === true)
-      await store(context, claim, row(error, true))
-    throw error
-  } finally {
-    // A claim that cannot be released now expires; the record has been stored, or there is none.
-    await claim.release().catch(() => {})
-  }
+  // Disconnecting waits for all of it, since an effect without its record would happen again.
+  return context.operations.once('execute', async () => {
+    try {
+      return await (transaction === true
+        ? runInTransaction(context, claim, watched as (tx: OwnTransaction, lease: Lease) => Promise<T>, row)
+        : runAlone(context, claim, watched as (lease: Lease) => Promise<T>, row))
+    } catch (error) {
+      // Only what the operation threw is its outcome: a commit whose answer was lost may have succeeded.
+      if (thrown !== undefined && thrown.error === error && storeFailure?.(error) === true)
+        await store(context, claim, row(error, true))
+      throw error
+    } finally {
+      // A claim that cannot be released now expires; the record has been stored, or there is none.
+      await claim.release().catch(() => {})
+    }
+  })
 }
 
 async function runAlone<T>(
@@ -119,9 +122,13 @@ async function runAlone<T>(
   return result
 }
 
+const transactionEnded =
+  'operation: expected its transaction to be open at its end, but a statement ended it, or the server rolled it back ' +
+  'because of a deadlock: let such an error reach execute()'
+
 /** The claim is checked before the work and stays locked until the commit, so whoever was overtaken cannot commit. */
 async function runInTransaction<T>(
-  { client, operations, repository, timeout }: ExecutionContext,
+  { client, repository, timeout }: ExecutionContext,
   claim: Lease,
   operation: (tx: OwnTransaction, lease: Lease) => Promise<T>,
   row: (value: unknown, isFailure: boolean) => NewCacheRow,
@@ -135,13 +142,14 @@ async function runInTransaction<T>(
         thrown = { error }
         throw error
       })
+      if (!(await isOpen(tx, timeout, 'execute'))) throw new InvalidArgumentError(transactionEnded)
       await putIn(tx, result)
       return result
     })
   const putIn = (tx: OwnTransaction, result: T) =>
     runIn(tx, timeout, 'execute', (executor) => repository.put(row(result, false), null, executor))
   try {
-    return await operations.once('execute', work)
+    return await work()
   } catch (error) {
     if (thrown !== undefined) throw thrown.error
     throw failureOf(error, 'execute').error
@@ -149,7 +157,8 @@ async function runInTransaction<T>(
 }
 
 async function store({ operations, repository }: ExecutionContext, claim: Lease, row: NewCacheRow): Promise<void> {
-  const isStored = await operations.run('execute', () => repository.putUnderLock(row, claim.tenure))
+  const put = () => repository.putUnderLock(row, claim.tenure)
+  const isStored = await operations.run('execute', put, { isFollowUp: true })
   if (isStored) return
   throw new LockLostError(
     claim.remaining > 0 ? 'stolen' : 'expired',

@@ -49,7 +49,10 @@ export class Lock implements LockHandle {
   async release(): Promise<void> {
     this.#deadline = 0
     const { operations, repository, patience } = this.#context
-    await operations.run('release', () => repository.freeTenure(this.tenure), { contention: patience })
+    await operations.run('release', () => repository.freeTenure(this.tenure), {
+      contention: patience,
+      isFollowUp: true,
+    })
   }
 
   async extend(ttl: number): Promise<boolean> {
@@ -62,7 +65,7 @@ export class Lock implements LockHandle {
       this.#deadline = extended ? deadline : 0
       return extended
     }
-    return operations.run('extend', extend, { contention: patience })
+    return operations.run('extend', extend, { contention: patience, isFollowUp: true })
   }
 
   isValid(): Promise<boolean> {

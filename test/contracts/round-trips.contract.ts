@@ -25,6 +25,15 @@ onEveryServer('one round trip', (context) => {
     return countStatements(pool, () => call(2))
   }
 
+  /** As if somebody in another process was making this value, or running this operation. */
+  const claim = (storedKey: string) =>
+    context.admin.query(
+      `insert into go_goscope_locks (fence, \`key\`, owner, expires_at)
+        values (1, ?, 'somebody', utc_timestamp(3) + interval 1 minute)
+        on duplicate key update owner = values(owner), expires_at = values(expires_at)`,
+      [storedKey],
+    )
+
   describe('of a lock', () => {
     const acquire = async (key: string, expected: 'granted' | 'refused', owner?: string) => {
       let lock: LockHandle | null = null
@@ -113,6 +122,54 @@ onEveryServer('one round trip', (context) => {
     expect(await cost(() => idempotency.get('charge'))).toBe(1)
     expect(await cost(() => idempotency.get('absent'))).toBe(1)
     expect(await cost(() => idempotency.delete('charge'))).toBe(1)
+  })
+
+  it('finds a value that was made, fresh or stale', async () => {
+    const make = (key: string) => state.cache.getOrSet(key, () => 1, { ttl: 200, stale: 60_000 })
+    await make('warm value')
+    await make('made')
+    expect(await countStatements(pool, () => make('made'))).toBe(1)
+    await sleep(250)
+    await claim('cache:made')
+    expect(await countStatements(pool, () => make('made'))).toBe(1)
+  })
+
+  it('replays an outcome, whatever it was and however it came about', async () => {
+    const fail = () => Promise.reject(new TypeError('declined'))
+    const calls: (() => Promise<unknown>)[] = [
+      () => idempotency.execute('alone', () => 1),
+      () => idempotency.execute('in a transaction', () => 1, { transaction: true }),
+      () => idempotency.execute('failed', fail, { storeFailure: () => true }).catch(() => {}),
+    ]
+    for (const call of calls) expect(await cost(call)).toBe(1)
+  })
+
+  it('is all that a waiter spends on each look', async () => {
+    await idempotency.execute('warm', () => 1)
+    await claim('idempotency:claimed')
+    const look = () => idempotency.execute('claimed', () => 1, { wait: 0 }).catch((error) => error.name)
+    expect(await countStatements(pool, look)).toBe(1)
+    expect(await look()).toBe('InProgressError')
+  })
+
+  describe('is exceeded only by who has to', () => {
+    /** The second call is another's: the first prepares its statements. */
+    const first = async (call: (key: string) => Promise<unknown>) => {
+      await call('one')
+      return countStatements(pool, () => call('another'))
+    }
+
+    it('make a value: to look, claim, store and release', async () => {
+      expect(await first((key) => state.cache.getOrSet(key, () => 1, { ttl: 60_000 }))).toBe(4)
+    })
+
+    it('run an operation: to look, claim, record and release', async () => {
+      expect(await first((key) => idempotency.execute(key, () => 1))).toBe(4)
+    })
+
+    it('run it in a transaction: to begin, assert the claim, see that it is open, and commit besides', async () => {
+      expect(await first((key) => idempotency.execute(`${key} transfer`, () => 1, { transaction: true }))).toBe(8)
+    })
   })
 
   it('suffices for any number of calls and keys', async () => {
