@@ -109,7 +109,13 @@ const list = statement((database) =>
     .prepare(),
 )
 
-const findMany = listQuery<CircuitRow & { readonly key: string }>(
+// What the driver makes of numbers depends on their type and the pool's options.
+type RawRow = Pick<CircuitRow, 'state'> & { readonly key: string } & Record<
+    'failureCount' | 'lastFailureTime' | 'lastSuccessTime',
+    string | number | null
+  >
+
+const findMany = listQuery<RawRow>(
   (keys) => sql`
 select ${key} as \`key\`, ${state} as state, ${failureCount} as failureCount,
   ${toMilliseconds(lastFailureTime)} as lastFailureTime, ${toMilliseconds(lastSuccessTime)} as lastSuccessTime
@@ -151,8 +157,15 @@ export class CircuitRepository {
   }
 
   /** The rows of up to 1,000 keys, in no order. */
-  findMany(keys: readonly string[]): Promise<readonly (CircuitRow & { readonly key: string })[]> {
-    return findMany(this.#executor, keys)
+  async findMany(keys: readonly string[]): Promise<readonly (CircuitRow & { readonly key: string })[]> {
+    const rows = await findMany(this.#executor, keys)
+    return rows.map((row) => ({
+      key: row.key,
+      state: row.state,
+      failureCount: Number(row.failureCount),
+      lastFailureTime: numberOrNull(row.lastFailureTime),
+      lastSuccessTime: numberOrNull(row.lastSuccessTime),
+    }))
   }
 
   /** The rows of a range of keys, in the order of the primary key. */
@@ -176,4 +189,8 @@ export class CircuitRepository {
   async replace(key: string, row: CircuitRow): Promise<void> {
     await replace(this.#executor, { key, ...row })
   }
+}
+
+function numberOrNull(value: string | number | null): number | null {
+  return value === null ? null : Number(value)
 }

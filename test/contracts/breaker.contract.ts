@@ -493,6 +493,23 @@ onEveryServer('circuit breaker', (context) => {
       await until(told, ['open', 'half-open', 'closed', 'open'])
     })
 
+    it('tells the whole state, whatever options the pool has', async () => {
+      for (const options of [{}, { supportBigNumbers: true, bigNumberStrings: true }, { decimalNumbers: true }]) {
+        const adapter = await context.adapter({ pollInterval: 50 }, options)
+        const told: unknown[] = []
+        adapter.subscribe('whole', (state) => told.push(state))
+        const state = {
+          state: 'open',
+          failureCount: 7,
+          lastFailureTime: 1_700_000_000_123,
+          lastSuccessTime: 5,
+        } as const
+        await there.setState('whole', state)
+        await expect.poll(() => told, { timeout: 5_000, interval: 10 }).toEqual([state])
+        expect(await adapter.circuits.list({ prefix: 'whole' })).toMatchObject([{ ...state, attempt: 0 }])
+      }
+    })
+
     it('survives a callback that throws', async () => {
       const { adapter, told, callback } = await watching()
       const warnings: Error[] = []
