@@ -4,40 +4,17 @@ import type { Checkpoint, CheckpointProvider } from '../contracts.js'
 import { ConnectionClient, type PoolClient } from '../database/client.js'
 import type { Operations } from '../database/operations.js'
 import { Executor } from '../database/statement.js'
-import { runIn, type Transaction } from '../database/transaction.js'
+import { runIn } from '../database/transaction.js'
 import { InvalidArgumentError, LockLostError } from '../errors.js'
 import { assertStorable, KeySpace, MAXIMUM_KEY_LENGTH, rangeOf } from '../keys.js'
 import { assertCount, assertMilliseconds, refuseUnknown } from '../options.js'
 import type { CheckpointRepository, CheckpointRow, TaskRow } from '../repositories/checkpoint-repository.js'
-import { type RunOptions, runTask, type Task } from './checkpoint-task.js'
-import type { Lock } from './lock-handle.js'
+import { CheckpointMapping, type TaskProgress } from './checkpoint-mapping.js'
+import type { RunOptions, SaveOptions } from './checkpoint-options.js'
+import { runTask, type Task } from './checkpoint-task.js'
 import type { Lease } from './lock-lease.js'
 import type { Locks } from './lock-provider.js'
 import { readPages } from './paging.js'
-
-/** How a checkpoint is saved. */
-export interface SaveOptions {
-  /**
-   * The caller's open transaction: the checkpoint is committed with its other writes, or not at all.
-   * Nothing is repeated inside it.
-   */
-  tx?: Transaction
-  /** Save only while this lock is held; its token is stored along. */
-  lease?: Lease | Lock
-  /** Delete all but this many of the task's latest checkpoints afterwards. */
-  maxPerTask?: number
-}
-
-/** How far a task is. */
-export interface TaskProgress {
-  readonly taskId: string
-  readonly sequence: number
-  /** Milliseconds since 1970, as saved. */
-  readonly timestamp: number
-  readonly progress: number
-  /** Milliseconds the task expects to need still. */
-  readonly estimatedTimeRemaining?: number
-}
 
 /** What {@link Checkpoints} works with. */
 export interface CheckpointContext {
@@ -56,12 +33,14 @@ export class Checkpoints implements CheckpointProvider {
   readonly #context: CheckpointContext
   readonly #ids: KeySpace
   readonly #tasks: KeySpace
+  readonly #mapping: CheckpointMapping
 
   /** @internal */
   constructor(context: CheckpointContext, keyPrefix: string) {
     this.#context = context
     this.#ids = new KeySpace(keyPrefix, 'checkpoint')
     this.#tasks = new KeySpace(keyPrefix, 'task')
+    this.#mapping = new CheckpointMapping(context.codec, this.#ids, this.#tasks)
   }
 
   /**
@@ -82,7 +61,7 @@ export class Checkpoints implements CheckpointProvider {
     refuseUnknown('options', options, ['tx', 'lease', 'maxPerTask'])
     const { tx, lease, maxPerTask } = options
     if (maxPerTask !== undefined) assertPositiveCount('options.maxPerTask', maxPerTask)
-    const row = this.#toRow(checkpoint)
+    const row = this.#mapping.toRow(checkpoint)
     const { repository, operations, timeout } = this.#context
     const save = async (executor?: Executor) => {
       const putting = await repository.put(row, lease?.tenure, executor)
@@ -113,7 +92,7 @@ export class Checkpoints implements CheckpointProvider {
   async load<T>(checkpointId: string): Promise<Checkpoint<T> | undefined> {
     const id = this.#ids.toStored(checkpointId)
     const row = await this.#context.operations.run('load', () => this.#context.repository.find(id))
-    return row && this.#toCheckpoint<T>(row)
+    return row && this.#mapping.toCheckpoint<T>(row)
   }
 
   /**
@@ -125,7 +104,7 @@ export class Checkpoints implements CheckpointProvider {
   async loadLatest<T>(taskId: string): Promise<Checkpoint<T> | undefined> {
     const task = this.#tasks.toStored(taskId)
     const row = await this.#context.operations.run('loadLatest', () => this.#context.repository.findLatest(task))
-    return row && this.#toCheckpoint<T>(row)
+    return row && this.#mapping.toCheckpoint<T>(row)
   }
 
   /**
@@ -194,7 +173,7 @@ export class Checkpoints implements CheckpointProvider {
     const { operations, repository } = this.#context
     const found: TaskProgress[] = []
     const rows = readPages(operations, 'tasks', (from?: string) => repository.listTasks(range, from))
-    for await (const row of rows) found.push(this.#toProgress(row))
+    for await (const row of rows) found.push(this.#mapping.toProgress(row))
     // The range of a prefix that ends in a space may hold an id without it.
     return found.filter(({ taskId }) => taskId.startsWith(prefix))
   }
@@ -219,7 +198,7 @@ export class Checkpoints implements CheckpointProvider {
       if (row === undefined && seen !== undefined) return
       if (row !== undefined && (row.sequence !== seen?.sequence || row.timestamp !== seen.timestamp)) {
         seen = row
-        yield this.#toProgress(row)
+        yield this.#mapping.toProgress(row)
       }
       await sleep(every, undefined, signal === undefined ? {} : { signal }).catch((error: unknown) => {
         signal?.throwIfAborted()
@@ -278,51 +257,7 @@ export class Checkpoints implements CheckpointProvider {
     const { operations, repository } = this.#context
     const task = this.#tasks.toStored(taskId)
     const rows = readPages(operations, operation, (after?: CheckpointRow) => repository.list(task, after))
-    for await (const row of rows) yield this.#toCheckpoint<T>(row)
-  }
-
-  #toRow(checkpoint: Checkpoint<unknown>): CheckpointRow {
-    assertCount('sequence', checkpoint.sequence)
-    for (const name of ['timestamp', 'progress'] as const) assertFinite(name, checkpoint[name])
-    const { estimatedTimeRemaining } = checkpoint
-    if (estimatedTimeRemaining !== undefined) assertFinite('estimatedTimeRemaining', estimatedTimeRemaining)
-    return {
-      id: this.#ids.toStored(checkpoint.id),
-      taskId: this.#tasks.toStored(checkpoint.taskId),
-      sequence: checkpoint.sequence,
-      timestamp: checkpoint.timestamp,
-      progress: checkpoint.progress,
-      data: this.#context.codec.encode(checkpoint.data),
-      estimatedTimeRemaining: estimatedTimeRemaining ?? null,
-    }
-  }
-
-  #toCheckpoint<T>(row: CheckpointRow): Checkpoint<T> {
-    return {
-      id: this.#ids.fromStored(row.id),
-      ...this.#toProgress(row),
-      data: this.#context.codec.decode(row.data) as T,
-    }
-  }
-
-  #toProgress(row: TaskRow): TaskProgress {
-    const { sequence, timestamp, progress, estimatedTimeRemaining } = row
-    const taskId = this.#tasks.fromStored(row.taskId)
-    return {
-      taskId,
-      sequence,
-      timestamp,
-      progress,
-      ...(estimatedTimeRemaining !== null && { estimatedTimeRemaining }),
-    }
-  }
-}
-
-function assertFinite(name: string, value: number): void {
-  if (!Number.isFinite(value)) {
-    throw new InvalidArgumentError(
-      `${name}: expected a finite number, got ${typeof value === 'number' ? value : typeof value}`,
-    )
+    for await (const row of rows) yield this.#mapping.toCheckpoint<T>(row)
   }
 }
 

@@ -2,37 +2,19 @@ import type { Checkpoint } from '../contracts.js'
 import type { Transaction } from '../database/transaction.js'
 import { LockLostError } from '../errors.js'
 import { assertMilliseconds, refuseUnknown } from '../options.js'
-import type { Checkpoints, TaskProgress } from './checkpoint-provider.js'
-import type { Lease, LeaseOptions } from './lock-lease.js'
+import type { RunOptions, SaveOptions } from './checkpoint-options.js'
+import type { Lease } from './lock-lease.js'
 import type { Locks } from './lock-provider.js'
 
-/** How a task is run. */
-export interface RunOptions {
-  /** How the task's lease is taken and kept. */
-  lock?: LeaseOptions
-  /**
-   * Milliseconds between two saves of what `task.report` is told.
-   *
-   * @default 1000
-   */
-  every?: number
-  /** How many checkpoints of the task are kept while it runs; all by default. */
-  maxPerTask?: number
-  /**
-   * Whether the checkpoints stay after success.
-   *
-   * @default false
-   */
-  keep?: boolean
-  /** Aborts `task.signal`, and the waiting for the lease. */
-  signal?: AbortSignal
-  /** Called after each save. */
-  onProgress?: (progress: TaskProgress) => void
+/** Where a task's checkpoints are kept. */
+export interface CheckpointStore {
+  save<T>(checkpoint: Checkpoint<T>, options: SaveOptions): Promise<void>
+  loadLatest<T>(taskId: string): Promise<Checkpoint<T> | undefined>
 }
 
 /** What {@link runTask} works with. */
 export interface TaskContext {
-  readonly checkpoints: Checkpoints
+  readonly checkpoints: CheckpointStore
   readonly locks: Locks
   /** Deletes the task's checkpoints, if the lease is still held. */
   readonly deleteUnder: (lease: Lease) => Promise<void>
@@ -48,7 +30,7 @@ export class Task<T> {
   readonly signal: AbortSignal
   readonly #taskId: string
   readonly #options: RunOptions
-  readonly #checkpoints: Checkpoints
+  readonly #checkpoints: CheckpointStore
   readonly #begin = performance.now()
   #sequence: number
   #saved: number
@@ -60,7 +42,7 @@ export class Task<T> {
     resumed: Checkpoint<T> | undefined,
     lease: Lease,
     options: RunOptions,
-    checkpoints: Checkpoints,
+    checkpoints: CheckpointStore,
   ) {
     this.#taskId = taskId
     this.resumed = resumed
