@@ -1,6 +1,7 @@
 import type { Codec } from '../codec/codec.js'
 import { ContentionError, InvalidArgumentError } from '../errors.js'
 import { assertMilliseconds, assertTimeToLive, refuseUnknown } from '../options.js'
+import { unlessAborted } from './abort-listener.js'
 import { type ClaimContext, claimOrRead } from './claim.js'
 import { Lease } from './lock-lease.js'
 import { RememberedErrors } from './remembered-errors.js'
@@ -80,7 +81,7 @@ export class CacheLoader {
     // Those who wait for different times do not share the end of the shortest.
     const flightKey = `${resolved.wait} ${storedKey}`
     const flight = this.#flights.run(flightKey, () => this.#readOrMake(key, storedKey, factory, resolved))
-    return signal === undefined ? flight : Promise.race([flight, whenAborted(signal)])
+    return signal === undefined ? flight : unlessAborted(flight, signal)
   }
 
   async #readOrMake<T>(key: string, storedKey: string, factory: Factory<T>, options: Resolved): Promise<Loaded> {
@@ -165,10 +166,4 @@ function resolve(options: GetOrSetOptions): Resolved {
     throw new InvalidArgumentError('options.stale: expected a ttl along with it')
   }
   return resolved
-}
-
-function whenAborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-  })
 }

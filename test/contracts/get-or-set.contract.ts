@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ContentionError, MySQLAdapter } from 'goscope-mysql'
 import { describe, expect, it, vi } from 'vitest'
@@ -208,6 +209,19 @@ onEveryServer('many values, and values made on demand', (context) => {
       const ask = () => cache.getOrSet('for a moment', () => 'well').catch((error) => error.name)
       await expect.poll(ask, { timeout: 10_000 }).toBe('well')
       await expect(cache.getOrSet('for weeks', () => 'well')).rejects.toThrow(TypeError)
+    })
+
+    it('leaves nothing on a signal that outlives the call', async () => {
+      const [one, other] = await Promise.all([context.adapter(), context.adapter()])
+      const { signal } = new AbortController()
+      const fail = () => Promise.reject(new TypeError('no'))
+      for (let round = 0; round < 3; round++) {
+        expect(await one.cache.getOrSet('signalled', () => 'made', { signal })).toBe('made')
+        await one.cache.getOrSet('signalled in vain', fail, { signal }).catch(() => {})
+      }
+      const making = one.cache.getOrSet('signalled late', () => sleep(300, 'made'), { signal })
+      await Promise.all([making, other.cache.getOrSet('signalled late', () => 'twice', { signal })])
+      expect(getEventListeners(signal, 'abort')).toEqual([])
     })
 
     it('costs one round trip for a hit and four for the caller that makes the value', async () => {
