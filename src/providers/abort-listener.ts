@@ -24,3 +24,24 @@ export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise
     work.finally(stopListening).then(resolve, reject)
   })
 }
+
+/** A signal that follows others until it is released. */
+export interface FollowingSignal {
+  readonly signal: AbortSignal
+  release(): void
+}
+
+/**
+ * A signal that aborts with the first of `signals` to do so.
+ * That of `AbortSignal.any` could not be released: the longest-lived of them would keep it, and who listens to it.
+ */
+export function follow(signals: readonly AbortSignal[]): FollowingSignal {
+  const controller = new AbortController()
+  const ends = signals.map((signal) => onAbort(signal, (reason) => controller.abort(reason)))
+  return {
+    signal: controller.signal,
+    release() {
+      for (const end of ends) end()
+    },
+  }
+}
