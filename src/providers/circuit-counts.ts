@@ -31,6 +31,8 @@ export interface Counter {
   tally(view: CircuitView): Tally
   /** Forgets everything: the circuit has changed. */
   clear(): void
+  /** Begins anew with a success, of which the others do not know yet. */
+  recover(): void
 }
 
 /** Whether a closed circuit must open. */

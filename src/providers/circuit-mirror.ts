@@ -137,8 +137,7 @@ export class CircuitMirror {
     this.#show({ ...before, state, attempt, dueAt, isAssumed: true })
     if (state === 'open') return
     // The success starts the shared count over as well, as soon as it can be told.
-    this.#counter.clear()
-    this.#counter.add(false, before)
+    this.#counter.recover()
     this.#view = { ...this.#view, failureCount: 0, reports: [] }
     this.#refreshLater()
   }
@@ -264,7 +263,11 @@ export class CircuitMirror {
   }
 
   #refreshLater(): void {
-    this.#timer ??= setTimeout(() => void this.refresh(), this.settings.refreshInterval).unref()
+    this.#timer ??= setTimeout(() => {
+      // A refresh that is under way may need another one afterwards.
+      this.#timer = undefined
+      void this.refresh()
+    }, this.settings.refreshInterval).unref()
   }
 
   async #patiently(refreshed: Promise<void>): Promise<void> {

@@ -182,10 +182,10 @@ export class CircuitProber {
     const { successThreshold } = this.#mirror.settings
     try {
       if (outcome === 'success') {
-        const add = () => repository.addProbeSuccess(this.#storedKey, version, successThreshold)
+        const add = () => repository.addProbeSuccess(this.#storedKey, version, lease.tenure, successThreshold)
         if (await operations.run('circuit breaker', add)) this.#mirror.announce('half-open', 'closed')
       } else if (outcome === 'failure') {
-        const reopen = () => repository.reopen(this.#storedKey, version, instance, reason)
+        const reopen = () => repository.reopen(this.#storedKey, version, lease.tenure, instance, reason)
         if (await operations.run('circuit breaker', reopen)) this.#mirror.announce('half-open', 'open')
       }
       await this.#mirror.read()

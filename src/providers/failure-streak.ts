@@ -24,11 +24,7 @@ export class FailureStreak implements Counter {
 
   add(isFailure: boolean, view: CircuitView): void {
     if (isFailure) this.#failures++
-    else if (view.failureCount > 0 || this.#failures > 0) {
-      this.#failures = 0
-      this.#startsOver = true
-      this.#row++
-    }
+    else if (view.failureCount > 0 || this.#failures > 0) this.recover()
   }
 
   report(): Counted {
@@ -60,6 +56,13 @@ export class FailureStreak implements Counter {
   clear(): void {
     this.#failures = 0
     this.#startsOver = false
+    this.#row++
+  }
+
+  recover(): void {
+    this.#failures = 0
+    // Even if no failure was reported as far as this process knows: an attempt to do so may still reach the database.
+    this.#startsOver = true
     this.#row++
   }
 }

@@ -82,6 +82,11 @@ export class SlidingWindow implements Counter {
     this.#reported = this.#added
   }
 
+  recover(): void {
+    this.clear()
+    this.add(false)
+  }
+
   #counts(): Counts {
     const now = performance.now()
     this.#dropOld(now)

@@ -2,8 +2,9 @@ import { and, eq, isNull, sql } from 'drizzle-orm'
 import type { CircuitState } from '../contracts.js'
 import { now, nowMicroseconds } from '../database/clock.js'
 import { command, type Executor, statement } from '../database/statement.js'
-import { circuit } from '../schema/index.js'
+import { circuit, locks } from '../schema/index.js'
 import { failureDetails } from './circuit-details.js'
+import { isHeldBy, type Tenure } from './lock-repository.js'
 
 /** A circuit as a breaker needs it. Durations are milliseconds by the database's clock. */
 export interface SharedCircuit {
@@ -58,6 +59,7 @@ const given = {
   hasFailed: sql.placeholder('hasFailed'),
   delay: sql.placeholder('delay'),
   threshold: sql.placeholder('threshold'),
+  circuitKey: sql.placeholder('circuitKey'),
 }
 
 const { failure, withFailure } = failureDetails(given.instance, given.reason)
@@ -131,6 +133,11 @@ update ${circuit} set
 where ${and(isVersion, eq(state, 'open'), isNull(isolatedAt))}
   and timestampdiff(microsecond, coalesce(${openedAt}, ${updatedAt}), ${now}) >= ${given.delay} * 1000`)
 
+// A prober that was paused for longer than its permit lasted must not decide for its successor. Counting, because
+// servers turn EXISTS into a join, and an UPDATE of several tables assigns in an order of its own.
+const isProbedBy = sql`${and(eq(key, given.circuitKey), sql`coalesce(${version}, 0) = ${given.version}`, eq(state, 'half-open'))}
+  and (select count(*) from ${locks} where ${isHeldBy}) = 1`
+
 // The columns that the other assignments read come last: MariaDB can be told to let them read the old values always.
 const closes = sql`(coalesce(${successes}, 0) + 1 >= ${given.threshold})`
 const addProbeSuccess = command(sql`
@@ -144,7 +151,7 @@ update ${circuit} set
   updated_at = ${now},
   state = if(${closes}, 'closed', ${state}),
   successes = if(${closes}, null, coalesce(${successes}, 0) + 1)
-where ${and(isVersion, eq(state, 'half-open'))}`)
+where ${isProbedBy}`)
 
 const reopen = command(sql`
 update ${circuit} set
@@ -158,7 +165,7 @@ update ${circuit} set
   details = ${withFailure},
   updated_at = ${now},
   state = 'open'
-where ${and(isVersion, eq(state, 'half-open'))}`)
+where ${isProbedBy}`)
 
 const isolate = command(sql`
 insert into ${circuit} (failure_count, \`key\`, state, opened_at, attempt, version, isolated_at, updated_at)
@@ -233,15 +240,30 @@ export class BreakerRepository {
     return affectedRows === 1
   }
 
-  /** Counts a successful probe of that version; the `threshold`-th closes the circuit, which `true` tells. */
-  async addProbeSuccess(key: string, version: number, threshold: number): Promise<boolean> {
-    const { affectedRows, insertId } = await addProbeSuccess(this.#executor, { key, version, threshold })
+  /**
+   * Counts a successful probe of that version, if its permit is still held. The `threshold`-th closes the circuit,
+   * which `true` tells.
+   */
+  async addProbeSuccess(circuitKey: string, version: number, permit: Tenure, threshold: number): Promise<boolean> {
+    const { affectedRows, insertId } = await addProbeSuccess(this.#executor, {
+      circuitKey,
+      version,
+      ...heldPermit(permit),
+      threshold,
+    })
     return affectedRows === 1 && insertId === 1
   }
 
-  /** Ends the probing of that version with a failure. `false` when it has ended already. */
-  async reopen(key: string, version: number, instance: string, reason: string): Promise<boolean> {
-    const { affectedRows } = await reopen(this.#executor, { key, version, instance, reason })
+  /** Ends the probing of that version with a failure, if its permit is still held. `false` when it has ended already. */
+  async reopen(
+    circuitKey: string,
+    version: number,
+    permit: Tenure,
+    instance: string,
+    reason: string,
+  ): Promise<boolean> {
+    const values = { circuitKey, version, ...heldPermit(permit), instance, reason }
+    const { affectedRows } = await reopen(this.#executor, values)
     return affectedRows === 1
   }
 
@@ -254,4 +276,8 @@ export class BreakerRepository {
   async reset(key: string): Promise<void> {
     await reset(this.#executor, { key })
   }
+}
+
+function heldPermit({ key, owner, fence }: Tenure): Record<string, unknown> {
+  return { key, owner, heldFence: fence }
 }

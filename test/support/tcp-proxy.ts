@@ -14,13 +14,16 @@ export class TcpProxy {
   /** How many connections were opened so far. */
   connections = 0
   readonly #server: Server
+  readonly #port: number
   readonly #target: URL
   readonly #sockets = new Set<Socket>()
   readonly #faults: { readonly content: string; readonly fault: Fault }[] = []
   readonly #withheld: (() => void)[] = []
+  #isHanging = false
 
   private constructor(server: Server, target: URL) {
     this.#server = server
+    this.#port = (server.address() as AddressInfo).port
     this.#target = target
     server.on('connection', (client) => this.#join(client))
   }
@@ -37,7 +40,7 @@ export class TcpProxy {
   get url(): string {
     const url = new URL(this.#target)
     url.hostname = '127.0.0.1'
-    url.port = String((this.#server.address() as AddressInfo).port)
+    url.port = String(this.#port)
     return url.href
   }
 
@@ -56,11 +59,29 @@ export class TcpProxy {
     for (const deliver of this.#withheld.splice(0)) deliver()
   }
 
-  /** Breaks all connections and takes no more. */
+  /** Takes connections, and lets nothing through, until {@link resume}. */
+  hang(): void {
+    this.#isHanging = true
+    for (const socket of this.#sockets) socket.pause()
+  }
+
+  /** Lets through what was held up, and all that follows. */
+  resume(): void {
+    this.#isHanging = false
+    for (const socket of this.#sockets) socket.resume()
+  }
+
+  /** Breaks all connections and takes no more, until {@link listen}. */
   async stop(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy()
     this.#server.close()
     await once(this.#server, 'close')
+  }
+
+  /** Takes connections again, at the same port. */
+  async listen(): Promise<void> {
+    this.#server.listen(this.#port, '127.0.0.1')
+    await once(this.#server, 'listening')
   }
 
   #join(client: Socket): void {
@@ -91,5 +112,6 @@ export class TcpProxy {
       else if (present === 'stall') this.#withheld.push(() => client.write(answer))
       else client.write(answer)
     })
+    if (this.#isHanging) for (const socket of both) socket.pause()
   }
 }
