@@ -137,6 +137,8 @@ interface Session {
   readonly family: Family
   readonly autocommit: boolean
   readonly maximumPacket: number
+  /** Whether the session sees what other transactions may still undo. */
+  readonly readsUncommitted: boolean
   /** Whether the pool was created with options that change results, and each statement must undo them. */
   readonly isStrange: boolean
 }
@@ -189,6 +191,11 @@ async function execute(
   const session = sessions.get(connection) ?? (await inspect(connection, timeout))
   const { sql, rowsAsArray = false, parameters } = statements(session.family)
   assertFits(parameters, session.maximumPacket)
+  if (commits && session.readsUncommitted) {
+    // Holds for the next transaction only, which is this statement; what may be undone is nobody's outcome.
+    const committed = 'set transaction isolation level read committed'
+    await answerOf(connection, timeout, (done) => connection.query(committed, done))
+  }
   const answer = await answerOf(connection, timeout, (done) => {
     // The driver copies an object of options twice, which costs as much as the rest of its work.
     if (session.isStrange) connection.execute({ ...resultOptions, sql, values: parameters as unknown[] }, done)
@@ -208,14 +215,15 @@ function hasOpenTransaction(result: Answer[0]): boolean {
 async function inspect(connection: PoolConnection, timeout: number): Promise<Session> {
   const options: QueryOptions = {
     ...resultOptions,
-    // MariaDB alone reads the comment.
+    // MariaDB alone reads the comments with an M, and does not read the other one.
     sql: `select 0 /*M! + 1 */, @@autocommit, @@max_allowed_packet,
+      /*!80000 @@transaction_isolation */ /*M! @@tx_isolation */,
       @@character_set_client, @@character_set_connection, @@character_set_results`,
     rowsAsArray: true,
   }
   const [rows] = await answerOf(connection, timeout, (done) => connection.query(options, done))
-  const [isMariaDB, autocommit, maximumPacket, ...charsets] =
-    (rows as unknown as [number, number, number, string, string, string | null][])[0] ?? []
+  const [isMariaDB, autocommit, maximumPacket, isolation, ...charsets] =
+    (rows as unknown as [number, number, number, string, string, string, string | null][])[0] ?? []
   for (const charset of charsets) {
     if (charset !== 'utf8mb4') {
       throw new InvalidArgumentError(
@@ -228,6 +236,7 @@ async function inspect(connection: PoolConnection, timeout: number): Promise<Ses
     family,
     autocommit: autocommit === 1,
     maximumPacket: Number(maximumPacket),
+    readsUncommitted: isolation === 'READ-UNCOMMITTED',
     isStrange: isStrange(connection.config as unknown as Record<string, unknown>),
   }
   sessions.set(connection, session)

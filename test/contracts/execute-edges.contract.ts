@@ -56,6 +56,34 @@ onEveryServer('operations executed once, at the edges', (context) => {
     expect(await effects('careless')).toBe(1)
   })
 
+  it('are not taken for done by what another transaction has not committed, even where sessions read that', async () => {
+    const pool = context.pool()
+    pool.pool.on('connection', (connection) => {
+      connection.query('set session transaction isolation level read uncommitted', () => {})
+    })
+    const idempotency = new MySQLIdempotencyAdapter(pool)
+    await idempotency.execute('committed', () => 'paid')
+    expect(await idempotency.execute('committed', () => 'paid again')).toBe('paid')
+    const other = await context.admin.getConnection()
+    await other.beginTransaction()
+    await other.query(
+      "insert into go_goscope_cache (`key`, value) select 'idempotency:uncommitted', value from go_goscope_cache where `key` = 'idempotency:committed'",
+    )
+    expect(await idempotency.get('uncommitted')).toBeNull()
+    const executing = idempotency.execute(
+      'uncommitted',
+      async (tx) => tx.execute(write('uncommitted')).then(() => 'own'),
+      {
+        transaction: true,
+      },
+    )
+    await sleep(200)
+    await other.rollback()
+    other.release()
+    expect(await executing).toBe('own')
+    expect(await effects('uncommitted')).toBe(1)
+  })
+
   it('are remembered when the adapter is disconnected while they run', async () => {
     const leaving = adapter()
     let runs = 0

@@ -87,14 +87,19 @@ export function onEveryServer(name: string, define: (context: ServerContext) => 
   }
 }
 
-// A connection that was closed a moment ago may still be listed.
+// A connection that was closed a moment ago may still be listed. MySQL cannot list connections at all at the moment when
+// one of them sends certain characters.
 async function connectionsOf(root: Pool, database: string): Promise<number> {
   for (let attempt = 0; ; attempt++) {
-    const [rows] = await root.query('select count(*) as open from information_schema.processlist where db = ?', [
-      database,
-    ])
-    const open = Number((rows as { open: number }[])[0]?.open)
-    if (open === 0 || attempt === 50) return open
+    try {
+      const [rows] = await root.query('select count(*) as open from information_schema.processlist where db = ?', [
+        database,
+      ])
+      const open = Number((rows as { open: number }[])[0]?.open)
+      if (open === 0 || attempt === 50) return open
+    } catch (error) {
+      if (attempt === 50) throw error
+    }
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
 }
