@@ -4,7 +4,7 @@ import { type ContenderName, FLOOR, OURS } from '../contenders/contender.js'
 import { comparisons, headlines, type OperationName } from '../operations.js'
 import type { Results } from '../results.js'
 import { advantages, callersOf, middle, select } from './selection.js'
-import { environmentOf, ratioOf, spreadOf } from './words.js'
+import { environmentOf, faultsOf, ratioOf, spreadOf } from './words.js'
 
 const readme = new URL('../../README.md', import.meta.url)
 const section = /(?<=<!-- bench: .*?-->\n).*?(?=<!-- \/bench -->)/s
@@ -63,6 +63,7 @@ function figuresOf(results: Results): string {
       { align: ['l', ...peers.map(() => 'r')] },
     ),
     '',
+    ...ownFaultsOf(results),
     '![Throughput against the number of concurrent callers](bench/throughput.svg)',
     '',
     environmentOf(results),
@@ -81,6 +82,21 @@ function processorTimeOf(results: Results, operation: OperationName, by: Contend
   return `${Math.round(middle(select(results, operation, by, callers).map(({ cpu }) => cpu)))} µs`
 }
 
+/** What went wrong with this package itself, which nobody should have to look for. */
+function ownFaultsOf({ measurements }: Results): string[] {
+  const faulty = measurements.filter(({ contender, errors, wrong }) => contender === OURS && errors + wrong > 0)
+  if (faulty.length === 0) return ['All calls of this package succeeded, with right answers.', '']
+  return [
+    'What went wrong with this package:',
+    '',
+    ...faulty.map(({ operation, server, callers, message, ...counts }) => {
+      const place = `\`${operation}\` on ${server} with ${callers} callers`
+      return `- ${place}: ${faultsOf(counts)} of 1,000${message === undefined ? '' : ` (“${message}”)`}`
+    }),
+    '',
+  ]
+}
+
 function comparisonOf(results: Results, operation: OperationName, peer: ContenderName): string {
   const levels = callersOf(results)
   const [fewest = 1, most = 1] = [levels[0], levels.at(-1)]
@@ -89,11 +105,13 @@ function comparisonOf(results: Results, operation: OperationName, peer: Contende
     const ratios = advantages(results, operation, peer, callers)
     return ratios.length === 0 ? '–' : `${ratioOf(middle(ratios))}×`
   })
-  return [[...new Set(times)].join(', '), faultsOf(results, operation, peer)].filter((part) => part !== '').join('; ')
+  return [[...new Set(times)].join(', '), theirFaultsOf(results, operation, peer)]
+    .filter((part) => part !== '')
+    .join('; ')
 }
 
 /** What went wrong with the most callers, in per cent. */
-function faultsOf(results: Results, operation: OperationName, peer: ContenderName): string {
+function theirFaultsOf(results: Results, operation: OperationName, peer: ContenderName): string {
   const measured = select(results, operation, peer, callersOf(results).at(-1) ?? 1)
   const [errors, wrong] = [
     middle(measured.map((measurement) => measurement.errors / 10)),

@@ -29,7 +29,7 @@ export function numberOf(value: number): string {
 }
 
 /** What went wrong of 1,000 operations, or nothing. */
-export function faultsOf({ errors, wrong }: Measurement): string {
+export function faultsOf({ errors, wrong }: Pick<Measurement, 'errors' | 'wrong'>): string {
   return [errors > 0 ? `${numberOf(errors)} errors` : '', wrong > 0 ? `${numberOf(wrong)} wrong` : '']
     .filter((part) => part !== '')
     .join(', ')

@@ -1,8 +1,10 @@
 import type { Codec } from '../codec/codec.js'
 import { ContentionError, InvalidArgumentError } from '../errors.js'
 import { assertMilliseconds, assertTimeToLive, refuseUnknown } from '../options.js'
+import { unlessAborted } from './abort-listener.js'
 import { type ClaimContext, claimOrRead } from './claim.js'
 import { Lease } from './lock-lease.js'
+import { RememberedErrors } from './remembered-errors.js'
 import { SingleFlight } from './single-flight.js'
 
 /** How a missing value is made and kept. */
@@ -34,7 +36,9 @@ export interface GetOrSetOptions {
    */
   wait?: number
   /**
-   * Milliseconds in which this process answers with a factory's error instead of calling it again.
+   * Milliseconds in which this process does not call a factory again that threw: it answers with the stale value if
+   * there is one, with any value that somebody set since, and otherwise with the error. Of many errors the latest
+   * 1,000 are remembered.
    *
    * @default 0
    */
@@ -62,7 +66,7 @@ export class CacheLoader {
   readonly #codec: Codec
   readonly #flights = new SingleFlight<Loaded>()
   readonly #refreshes = new SingleFlight<void>()
-  readonly #failures = new Map<string, unknown>()
+  readonly #failures = new RememberedErrors()
 
   constructor(context: ClaimContext, codec: Codec) {
     this.#context = context
@@ -77,20 +81,25 @@ export class CacheLoader {
     // Those who wait for different times do not share the end of the shortest.
     const flightKey = `${resolved.wait} ${storedKey}`
     const flight = this.#flights.run(flightKey, () => this.#readOrMake(key, storedKey, factory, resolved))
-    return signal === undefined ? flight : Promise.race([flight, whenAborted(signal)])
+    return signal === undefined ? flight : unlessAborted(flight, signal)
   }
 
   async #readOrMake<T>(key: string, storedKey: string, factory: Factory<T>, options: Resolved): Promise<Loaded> {
-    if (this.#failures.has(storedKey)) throw this.#failures.get(storedKey)
-    const claim = await claimOrRead(this.#context, 'getOrSet', key, storedKey, options.lockTtl, options.wait)
+    const claim = await claimOrRead(this.#context, 'getOrSet', key, storedKey, {
+      lease: options.lockTtl,
+      wait: options.wait,
+      onMissing: () => this.#failures.throwIfAny(storedKey),
+    })
     if (claim === null) {
       throw new ContentionError(`another process was making the value for ${options.wait} ms: wait longer`, {
         operation: 'getOrSet',
       })
     }
     if (claim instanceof Lease) return { text: await this.#make(claim, storedKey, factory, options), isHit: false }
+    // A fresh value came after the error, and refutes it.
+    if (!claim.isStale) this.#failures.forget(storedKey)
     // Whoever holds the claim is at this very work; once released, it looks as if nobody had taken it since.
-    if (claim.isStale && claim.heldFor === 0) {
+    else if (claim.heldFor === 0 && !this.#failures.has(storedKey)) {
       this.#refreshes
         .run(storedKey, () => this.#refresh(key, storedKey, claim.fence, factory, options))
         .catch((error: unknown) => options.onRefreshError?.(error))
@@ -127,10 +136,7 @@ export class CacheLoader {
     try {
       return await factory({ signal: lease.signal })
     } catch (error) {
-      if (negativeTtl > 0) {
-        this.#failures.set(storedKey, error)
-        setTimeout(() => this.#failures.delete(storedKey), negativeTtl).unref()
-      }
+      if (negativeTtl > 0) this.#failures.remember(storedKey, error, negativeTtl)
       throw error
     }
   }
@@ -160,10 +166,4 @@ function resolve(options: GetOrSetOptions): Resolved {
     throw new InvalidArgumentError('options.stale: expected a ttl along with it')
   }
   return resolved
-}
-
-function whenAborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-  })
 }

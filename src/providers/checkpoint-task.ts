@@ -2,6 +2,7 @@ import type { Checkpoint } from '../contracts.js'
 import type { Transaction } from '../database/transaction.js'
 import { LockLostError } from '../errors.js'
 import { assertMilliseconds, refuseUnknown } from '../options.js'
+import { follow } from './abort-listener.js'
 import type { RunOptions, SaveOptions } from './checkpoint-options.js'
 import type { Lease } from './lock-lease.js'
 import type { Locks } from './lock-provider.js'
@@ -26,7 +27,7 @@ export class Task<T> {
   readonly resumed: Checkpoint<T> | undefined
   /** The lease under which the task runs. */
   readonly lease: Lease
-  /** Aborts when the lease is lost, or when the caller's signal does. */
+  /** Aborts when the lease is lost, or when the caller's signal does while the task runs. */
   readonly signal: AbortSignal
   readonly #taskId: string
   readonly #options: RunOptions
@@ -41,13 +42,14 @@ export class Task<T> {
     taskId: string,
     resumed: Checkpoint<T> | undefined,
     lease: Lease,
+    signal: AbortSignal,
     options: RunOptions,
     checkpoints: CheckpointStore,
   ) {
     this.#taskId = taskId
     this.resumed = resumed
     this.lease = lease
-    this.signal = options.signal === undefined ? lease.signal : AbortSignal.any([lease.signal, options.signal])
+    this.signal = signal
     this.#options = options
     this.#checkpoints = checkpoints
     this.#sequence = resumed?.sequence ?? 0
@@ -120,7 +122,9 @@ export async function runTask<T, Result>(
   const { signal } = options
   const lock = signal === undefined ? options.lock : { signal, ...options.lock }
   return locks.withLock(taskId, lock ?? {}, async (lease) => {
-    const task = new Task<T>(taskId, await checkpoints.loadLatest<T>(taskId), lease, options, checkpoints)
+    const resumed = await checkpoints.loadLatest<T>(taskId)
+    const stopping = follow(signal === undefined ? [lease.signal] : [lease.signal, signal])
+    const task = new Task<T>(taskId, resumed, lease, stopping.signal, options, checkpoints)
     let result: Result
     try {
       result = await worker(task)
@@ -128,6 +132,8 @@ export async function runTask<T, Result>(
       // What the worker threw matters more than a save that fails for the same reason.
       await task.saveReported().catch(() => {})
       throw error
+    } finally {
+      stopping.release()
     }
     lease.signal.throwIfAborted()
     if (options.keep === true) {

@@ -15,6 +15,18 @@ export interface ClaimContext {
 /** A value that is there, or the right to make it. */
 export type Claim = (ClaimedRow & { readonly value: string }) | Lease
 
+/** How somebody waits for a value, or for the right to make it. */
+export interface Waiting {
+  /** Milliseconds after which the claim of a crashed maker expires. */
+  readonly lease: number
+  /** Milliseconds to wait while somebody else makes the value. */
+  readonly wait: number
+  /** Ends the waiting. */
+  readonly signal?: AbortSignal | undefined
+  /** Called whenever the value is found missing. What it throws ends the waiting. */
+  readonly onMissing?: () => void
+}
+
 /**
  * Waits until the value is there or nobody makes it, and claims it in that case.
  *
@@ -23,24 +35,22 @@ export type Claim = (ClaimedRow & { readonly value: string }) | Lease
  * being granted; then the value is looked for once more.
  *
  * @param storedKey - Of the value, and of the lock.
- * @param lease - Milliseconds after which the claim of a crashed maker expires.
  * @returns `null` when somebody else was making it for all of `wait`.
- * @throws the signal's reason.
+ * @throws the signal's reason, and whatever `onMissing` throws.
  */
 export function claimOrRead(
   context: ClaimContext,
   operation: string,
   key: string,
   storedKey: string,
-  lease: number,
-  wait: number,
-  signal?: AbortSignal,
+  { lease, wait, signal, onMissing }: Waiting,
 ): Promise<Claim | null> {
   const { repository, operations, locks } = context
   const find = () => operations.run(operation, () => repository.findClaimed(storedKey, storedKey))
   return waitFor<Claim>(wait, signal, async () => {
     const row = await find()
     if (hasValue(row)) return { taken: row }
+    onMissing?.()
     if (row.heldFor > 0) return { remaining: row.heldFor }
     const outcome = await locks.leaseUnchanged(key, lease, row.fence)
     if (!('taken' in outcome && row.isAbandoned)) return outcome

@@ -72,7 +72,7 @@ export async function executeOnce<T>(
 ): Promise<T> {
   const { ttl, lease = DEFAULT_LEASE, wait = DEFAULT_WAIT, signal, transaction, storeFailure } = checked(options)
   const fingerprint = options.fingerprint === undefined ? undefined : digest(options.fingerprint)
-  const claim = await claimOrRead(context, 'execute', key, storedKey, lease, wait, signal)
+  const claim = await claimOrRead(context, 'execute', key, storedKey, { lease, wait, signal })
   if (claim === null) {
     throw new InProgressError(`another caller has been running the operation for ${wait} ms: try again later`, {
       operation: 'execute',

@@ -1,9 +1,18 @@
+import { getEventListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
-import { IdempotencyMismatchError, InProgressError, LockLostError, MySQLIdempotencyAdapter } from 'goscope-mysql'
+import {
+  IdempotencyMismatchError,
+  InProgressError,
+  LockLostError,
+  MySQLIdempotencyAdapter,
+  UnavailableError,
+} from 'goscope-mysql'
+import { createPool } from 'mysql2/promise'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { onEveryServer } from '../support/every-server.js'
 import { countStatements } from '../support/statements.js'
+import { type Fault, TcpProxy } from '../support/tcp-proxy.js'
 
 onEveryServer('operations executed once', (context) => {
   const adapter = () => new MySQLIdempotencyAdapter(context.pool())
@@ -64,6 +73,17 @@ onEveryServer('operations executed once', (context) => {
       signal.reason,
     )
     expect(await running).toBe('done')
+  })
+
+  it('leaves nothing on a signal that outlives the call', async () => {
+    const [one, other] = [adapter(), adapter()]
+    const { signal } = new AbortController()
+    const running = one.execute('signalled', () => sleep(400, 'done'), { signal })
+    await sleep(100)
+    expect(await other.execute('signalled', () => 'twice', { signal })).toBe('done')
+    await running
+    expect(await one.execute('signalled', () => 'twice', { signal })).toBe('done')
+    expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 
   it('forgets errors, unless it is told to keep them', async () => {
@@ -130,6 +150,40 @@ onEveryServer('operations executed once', (context) => {
       await expect(failing).rejects.toThrow(new RangeError('too much'))
       expect(await effects('failing transfer')).toBe(0)
       expect(await idempotency.get('failing transfer')).toBeNull()
+    })
+
+    it.each<[outcome: string, Fault]>([
+      ['was carried out', 'lose answer'],
+      ['never arrived', 'cut'],
+    ])('has one after a retry when the connection broke and the commit %s', async (_, fault) => {
+      const proxy = await TcpProxy.start(context.url)
+      const pool = createPool({ uri: proxy.url })
+      try {
+        const idempotency = new MySQLIdempotencyAdapter(pool)
+        const key = `broken by ${fault}`
+        let runs = 0
+        const move = () =>
+          idempotency.execute(
+            key,
+            async (tx) => {
+              await tx.execute(write(key))
+              // Not before: a new connection is asked for @@autocommit.
+              if (++runs === 1) proxy.disturb('commit', fault)
+              return `moved by run ${runs}`
+            },
+            { transaction: true, storeFailure: () => true },
+          )
+        await expect(move()).rejects.toBeInstanceOf(UnavailableError)
+        expect(proxy.isDone).toBe(true)
+        const committed = fault === 'lose answer' ? { value: 'moved by run 1' } : null
+        expect(await adapter().get(key)).toEqual(committed)
+        expect(await effects(key)).toBe(committed === null ? 0 : 1)
+        expect(await move()).toBe(committed?.value ?? 'moved by run 2')
+        expect(await effects(key)).toBe(1)
+      } finally {
+        await pool.end()
+        await proxy.stop()
+      }
     })
 
     it('keeps others out while the operation runs, however long', async () => {

@@ -1,6 +1,7 @@
+import { getEventListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ContentionError, MySQLAdapter } from 'goscope-mysql'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { onEveryServer } from '../support/every-server.js'
 import { countStatements } from '../support/statements.js'
 
@@ -160,6 +161,67 @@ onEveryServer('many values, and values made on demand', (context) => {
       )
       expect(await making).toBe('made')
       expect(await other.cache.getOrSet('long', () => 'twice')).toBe('made')
+    })
+
+    it('answers with a remembered error only while there is no value', async () => {
+      const pool = context.pool({ connectionLimit: 1 })
+      const { cache } = new MySQLAdapter(pool)
+      const other = await context.adapter()
+      const fail = vi.fn(() => Promise.reject(new TypeError('no')))
+      const make = vi.fn(() => 'made')
+      const ask = () => cache.getOrSet('remembered', make, { negativeTtl: 60_000 }).catch((error) => error.name)
+      await expect(cache.getOrSet('remembered', fail, { negativeTtl: 60_000 })).rejects.toThrow(TypeError)
+      expect(await countStatements(pool, async () => expect(await ask()).toBe('TypeError'))).toBe(1)
+      await other.set('remembered', 'set by another process')
+      expect(await countStatements(pool, async () => expect(await ask()).toBe('set by another process'))).toBe(1)
+      expect(fail).toHaveBeenCalledOnce()
+      expect(make).not.toHaveBeenCalled()
+      // A value that came after the error refutes it.
+      await other.delete('remembered')
+      expect(await ask()).toBe('made')
+    })
+
+    it('serves a stale value although refreshing it failed, and lets the factory rest', async () => {
+      const { cache } = await context.adapter()
+      const options = { ttl: 30, stale: 60_000, negativeTtl: 60_000 }
+      await cache.getOrSet('resting', () => 'old', options)
+      await sleep(80)
+      const fail = vi.fn(() => Promise.reject(new TypeError('no')))
+      const onRefreshError = vi.fn()
+      const ask = () => cache.getOrSet('resting', fail, { ...options, onRefreshError })
+      expect(await ask()).toBe('old')
+      await expect.poll(() => onRefreshError).toHaveBeenCalledOnce()
+      for (let round = 0; round < 5; round++) {
+        expect(await ask()).toBe('old')
+        await sleep(10)
+      }
+      expect(fail).toHaveBeenCalledOnce()
+      expect(onRefreshError).toHaveBeenCalledOnce()
+    })
+
+    it('remembers an error for as long as it was told, however long', async () => {
+      const { cache } = await context.adapter()
+      const fail = () => Promise.reject(new TypeError('no'))
+      for (const [key, negativeTtl] of Object.entries({ 'for a moment': 500, 'for weeks': 2 ** 31 + 1 })) {
+        await expect(cache.getOrSet(key, fail, { negativeTtl })).rejects.toThrow(TypeError)
+        await expect(cache.getOrSet(key, () => 'well')).rejects.toThrow(TypeError)
+      }
+      const ask = () => cache.getOrSet('for a moment', () => 'well').catch((error) => error.name)
+      await expect.poll(ask, { timeout: 10_000 }).toBe('well')
+      await expect(cache.getOrSet('for weeks', () => 'well')).rejects.toThrow(TypeError)
+    })
+
+    it('leaves nothing on a signal that outlives the call', async () => {
+      const [one, other] = await Promise.all([context.adapter(), context.adapter()])
+      const { signal } = new AbortController()
+      const fail = () => Promise.reject(new TypeError('no'))
+      for (let round = 0; round < 3; round++) {
+        expect(await one.cache.getOrSet('signalled', () => 'made', { signal })).toBe('made')
+        await one.cache.getOrSet('signalled in vain', fail, { signal }).catch(() => {})
+      }
+      const making = one.cache.getOrSet('signalled late', () => sleep(300, 'made'), { signal })
+      await Promise.all([making, other.cache.getOrSet('signalled late', () => 'twice', { signal })])
+      expect(getEventListeners(signal, 'abort')).toEqual([])
     })
 
     it('costs one round trip for a hit and four for the caller that makes the value', async () => {

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { drizzle } from 'drizzle-orm/mysql2'
 import { ContentionError, InvalidArgumentError, LockLostError, MySQLAdapter } from 'goscope-mysql'
@@ -65,6 +66,16 @@ onEveryServer('leases', (context) => {
       const waiting = state.locks.withLock('cancelled', { signal: controller.signal }, async () => {})
       setTimeout(() => controller.abort(new RangeError('enough')), 100)
       await expect(waiting).rejects.toThrow(new RangeError('enough'))
+    })
+
+    it('leaves nothing on a signal that outlives it', async () => {
+      const state = await context.adapter()
+      const { signal } = new AbortController()
+      await state.acquire('signalled', 150)
+      await state.locks.withLock('signalled', { signal }, async () => {})
+      await state.acquire('signalled', 60_000)
+      await expect(state.locks.lease('signalled', { signal, wait: 30 })).rejects.toBeInstanceOf(ContentionError)
+      expect(getEventListeners(signal, 'abort')).toEqual([])
     })
   })
 

@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { getEventListeners, once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { drizzle } from 'drizzle-orm/mysql2'
 import {
@@ -10,7 +10,7 @@ import {
   type TaskProgress,
 } from 'goscope-mysql'
 import type { Pool } from 'mysql2/promise'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { onEveryServer } from '../support/every-server.js'
 
 onEveryServer('tasks that resume', (context) => {
@@ -293,6 +293,26 @@ onEveryServer('tasks that resume', (context) => {
         await expect(waiting).rejects.toBe(reason)
       })
     })
+  })
+
+  it('leave nothing on a signal that outlives them', async () => {
+    const task = fresh()
+    const stop = new AbortController()
+    const { signal } = stop
+    const onAbort = vi.fn()
+    const run = () =>
+      state.checkpoints.run<number, void>(task, { signal, keep: true }, async (running) => {
+        running.signal.addEventListener('abort', onAbort)
+        await running.save(50, 1)
+      })
+    await Promise.all([run(), run()])
+    for await (const _ of state.checkpoints.watch(task, { every: 10, signal })) await state.deleteAll(task)
+    const failing = state.checkpoints.run(task, { signal }, () => Promise.reject(crash))
+    await expect(failing).rejects.toBe(crash)
+    expect(getEventListeners(signal, 'abort')).toEqual([])
+    // What is called now would have been kept until now.
+    stop.abort()
+    expect(onAbort).not.toHaveBeenCalled()
   })
 
   it('leaves the only connection of the pool to the worker', async () => {

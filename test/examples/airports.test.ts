@@ -1,11 +1,10 @@
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { audit, computeInMemory, type Outcome } from '../../examples/airports/audit.js'
 import { batchesOf, type Plan, readLocations, readRoutes } from '../../examples/airports/dataset.js'
 import { type EnrichedRoute, enrichRoutes } from '../../examples/airports/geography.js'
 import { drawMisfortunes } from '../../examples/airports/misfortune.js'
 import { onEveryServer } from '../support/every-server.js'
+import { runExample } from '../support/run-example.js'
 
 onEveryServer('the airports demo', (context) => {
   it('leaves every row exactly once although workers are killed and suspended, run after run', async () => {
@@ -87,15 +86,6 @@ describe('the input of the airports demo', () => {
   })
 })
 
-async function runDemo(url: string, ...options: string[]): Promise<{ code: number; output: string }> {
-  const command = ['--import', 'tsx', 'examples/airports/demo.ts', '--seed', '1', '--pause', '20', ...options]
-  try {
-    const { stdout } = await promisify(execFile)(process.execPath, command, {
-      env: { ...process.env, DATABASE_URL: url },
-    })
-    return { code: 0, output: stdout }
-  } catch (error) {
-    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string }
-    return { code, output: stdout + stderr }
-  }
+function runDemo(url: string, ...options: string[]): Promise<{ code: number; output: string }> {
+  return runExample('airports/demo.ts', url, '--seed', '1', '--pause', '20', ...options)
 }
