@@ -32,25 +32,28 @@ export interface CircuitContext {
  * beside the calls, and reports what it counted in batches. When the database is away, it decides on its own.
  */
 export class CircuitBreaker {
-  readonly #context: CircuitContext
+  readonly #circuit: () => CircuitContext
   readonly #timeout: number | undefined
   readonly #shouldTrip: (error: unknown) => boolean
 
-  /** @internal */
-  constructor(context: CircuitContext, { timeout, shouldTrip = () => true }: CircuitBreakerOptions) {
-    this.#context = context
+  /**
+   * @param circuit - Gives the circuit as its adapter knows it.
+   * @internal
+   */
+  constructor(circuit: () => CircuitContext, { timeout, shouldTrip = () => true }: CircuitBreakerOptions) {
+    this.#circuit = circuit
     this.#timeout = timeout
     this.#shouldTrip = shouldTrip
   }
 
   /** What guards the service, as it was passed to `breaker`. */
   get key(): string {
-    return this.#context.mirror.key
+    return this.#circuit().mirror.key
   }
 
   /** The state as this process knows it; `closed` before the first call. {@link refresh} makes it current. */
   get state(): CircuitState {
-    return this.#context.mirror.view.state
+    return this.#circuit().mirror.view.state
   }
 
   /**
@@ -74,10 +77,11 @@ export class CircuitBreaker {
       throw new InvalidArgumentError(`options.fallback: expected a function, got ${typeof fallback}`)
     }
     signal?.throwIfAborted()
-    this.#context.operations.assertOpen('execute')
-    if (fallback === undefined) return this.#attempt(call, signal)
+    const circuit = this.#circuit()
+    circuit.operations.assertOpen('execute')
+    if (fallback === undefined) return this.#attempt(circuit, call, signal)
     try {
-      return await this.#attempt(call, signal)
+      return await this.#attempt(circuit, call, signal)
     } catch (error) {
       if (signal?.aborted) throw error
       return fallback(error)
@@ -89,7 +93,7 @@ export class CircuitBreaker {
    * When the database does not answer, the state stays what this process makes of it.
    */
   async refresh(): Promise<CircuitState> {
-    const { mirror, operations } = this.#context
+    const { mirror, operations } = this.#circuit()
     operations.assertOpen('refresh')
     await mirror.refreshAnew()
     return mirror.view.state
@@ -101,7 +105,7 @@ export class CircuitBreaker {
    * @throws {@link ContentionError} | {@link UnavailableError}
    */
   async isolate(): Promise<void> {
-    const { operations, repository, storedKey, mirror } = this.#context
+    const { operations, repository, storedKey, mirror } = this.#circuit()
     await operations.run('isolate', () => repository.isolate(storedKey))
     await mirror.refreshAnew()
   }
@@ -112,33 +116,26 @@ export class CircuitBreaker {
    * @throws {@link ContentionError} | {@link UnavailableError}
    */
   async reset(): Promise<void> {
-    const { operations, repository, storedKey, mirror } = this.#context
+    const { operations, repository, storedKey, mirror } = this.#circuit()
     await operations.run('reset', () => repository.reset(storedKey))
     await mirror.refreshAnew()
   }
 
-  async #attempt<T>(call: Call<T>, signal: AbortSignal | undefined): Promise<T> {
-    const { mirror } = this.#context
+  async #attempt<T>({ mirror, prober }: CircuitContext, call: Call<T>, signal: AbortSignal | undefined): Promise<T> {
     const looked = mirror.lookedAt()
     if (looked !== undefined) await looked
-    const probe = mirror.view.state === 'closed' ? null : await this.#probe()
+    const probe = mirror.view.state === 'closed' ? null : await prober.begin()
     const { epoch } = mirror
     let result: T
     try {
       signal?.throwIfAborted()
       result = await makeCall(call, this.#timeout, signal)
     } catch (error) {
-      await this.#tell(probe, epoch, signal?.aborted ? 'cancelled' : this.#judge(error), error)
+      await tell(mirror, probe, epoch, signal?.aborted ? 'cancelled' : this.#judge(error), error)
       throw error
     }
-    await this.#tell(probe, epoch, 'success')
+    await tell(mirror, probe, epoch, 'success')
     return result
-  }
-
-  async #probe(): Promise<Probe | null> {
-    const { mirror, prober } = this.#context
-    if (mirror.view.state === 'open' && mirror.untilDue > 0) throw prober.rejection(0)
-    return prober.begin()
   }
 
   #judge(error: unknown): Outcome {
@@ -149,13 +146,19 @@ export class CircuitBreaker {
       return 'failure'
     }
   }
+}
 
-  #tell(probe: Probe | null, epoch: number, outcome: Outcome, error?: unknown): Promise<void> | undefined {
-    const reason = outcome === 'failure' ? describe(error) : ''
-    if (probe !== null) return probe.settle(outcome, reason)
-    if (outcome !== 'cancelled') this.#context.mirror.record(epoch, outcome === 'failure', reason)
-    return undefined
-  }
+function tell(
+  mirror: CircuitMirror,
+  probe: Probe | null,
+  epoch: number,
+  outcome: Outcome,
+  error?: unknown,
+): Promise<void> | undefined {
+  const reason = outcome === 'failure' ? describe(error) : ''
+  if (probe !== null) return probe.settle(outcome, reason)
+  if (outcome !== 'cancelled') mirror.record(epoch, outcome === 'failure', reason)
+  return undefined
 }
 
 // What a failure's reason may take of the row.

@@ -46,6 +46,9 @@ export class CircuitMirror {
   #epoch = 0
   #isAway = false
   #reason: string | null = null
+  #reports = 0
+  // A report of which the database did not say whether it has arrived.
+  #doubtful: { readonly number: number; readonly counted: Counted } | undefined
   #refreshing: Promise<void> | undefined
   #nextRefresh = 0
   #timer: NodeJS.Timeout | undefined
@@ -150,6 +153,7 @@ export class CircuitMirror {
   adopt(row: SharedCircuit, readAt: number): void {
     if (readAt < this.#view.readAt) return
     const view = viewOf(row, this.settings, readAt)
+    this.#resolveDoubt(view)
     if (row.version !== this.#view.version && this.#isKnown()) this.#counter.clear()
     if (view.state === 'closed' && this.#trips(view)) {
       // The database does not know yet that it is enough.
@@ -211,6 +215,7 @@ export class CircuitMirror {
   }
 
   async #exchange(): Promise<void> {
+    if (this.#doubtful !== undefined) await this.read()
     const { version } = this.#view
     const reported = await this.#report()
     await this.read(() => {
@@ -225,11 +230,13 @@ export class CircuitMirror {
     const reason = this.#reason
     const counted = this.#counter.report(this.#view)
     this.#reason = null
-    const report = { ...counted, counts: JSON.stringify(counted.counts), version, reporter, instance, reason }
+    const number = ++this.#reports
+    const report = { ...counted, counts: JSON.stringify(counted.counts), number, version, reporter, instance, reason }
     try {
       await this.#run(() => repository.report(this.#storedKey, report))
     } catch (error) {
       this.#reason ??= reason
+      this.#doubtful = { number, counted }
       throw error
     }
     return counted
@@ -238,14 +245,25 @@ export class CircuitMirror {
   async #open(): Promise<void> {
     const { version } = this.#view
     const isOpener = await this.#run(() => this.#context.repository.open(this.#storedKey, version))
-    await this.read()
     if (isOpener) this.announce('closed', 'open')
+    await this.read()
+  }
+
+  #resolveDoubt({ version, reports }: CircuitView): void {
+    const doubtful = this.#doubtful
+    if (doubtful === undefined) return
+    this.#doubtful = undefined
+    const { reporter } = this.#context
+    const hasArrived = reports.some((report) => report.reporter === reporter && report.number === doubtful.number)
+    if (hasArrived && version === this.#view.version) this.#counter.confirm(doubtful.counted)
   }
 
   #show(view: CircuitView): void {
     const { state, version } = this.#view
+    // Calls that began before the first look belong to what it finds.
+    const isSame = view.state === state && (view.version === version || !this.#isKnown())
     this.#view = view
-    if (view.state === state && view.version === version) return
+    if (isSame) return
     this.#epoch++
     this.#context.onChange()
   }

@@ -1,5 +1,5 @@
 import type { Operations } from '../database/operations.js'
-import { CircuitOpenError, NotConnectedError } from '../errors.js'
+import { CircuitOpenError, NotConnectedError, UnavailableError } from '../errors.js'
 import type { BreakerRepository } from '../repositories/breaker-repository.js'
 import type { CircuitMirror } from './circuit-mirror.js'
 import { resetDelay } from './circuit-options.js'
@@ -65,6 +65,7 @@ export class CircuitProber {
    * @throws {@link CircuitOpenError} when all permits are taken, or it is not time yet.
    */
   async begin(): Promise<Probe | null> {
+    if (!this.#mayProbe) throw this.rejection(0)
     const { permittedProbes } = this.#mirror.settings
     const untilTry = this.#nextTry - performance.now()
     if (this.#running >= permittedProbes || untilTry > 0) throw this.rejection(untilTry)
@@ -73,7 +74,7 @@ export class CircuitProber {
       const permit = await this.#takePatiently()
       if (permit !== undefined) {
         if (permit !== null) return this.#shared(permit)
-      } else if (this.#mirror.view.state !== 'closed') return this.#local()
+      } else if (this.#mayProbe) return this.#local()
     } catch (error) {
       this.#running--
       throw error
@@ -93,6 +94,11 @@ export class CircuitProber {
     return new CircuitOpenError(retryAfter, `the circuit ${JSON.stringify(key)} is ${state}: ${advice}`, {
       operation: 'execute',
     })
+  }
+
+  get #mayProbe(): boolean {
+    const { view, untilDue } = this.#mirror
+    return view.state === 'half-open' || (view.state === 'open' && untilDue === 0)
   }
 
   /** A permit; `null` when there is none to have; `undefined` when the database does not answer. */
@@ -183,7 +189,9 @@ export class CircuitProber {
     try {
       if (outcome === 'success') {
         const add = () => repository.addProbeSuccess(this.#storedKey, version, lease.tenure, successThreshold)
-        if (await operations.run('circuit breaker', add)) this.#mirror.announce('half-open', 'closed')
+        // Repeated, it might count twice. If the answer was lost and the success as well, another probe follows.
+        const adding = operations.run('circuit breaker', add, { repeatable: false }).catch(unlessUnanswered)
+        if (await adding) this.#mirror.announce('half-open', 'closed')
       } else if (outcome === 'failure') {
         const reopen = () => repository.reopen(this.#storedKey, version, lease.tenure, instance, reason)
         if (await operations.run('circuit breaker', reopen)) this.#mirror.announce('half-open', 'open')
@@ -216,4 +224,9 @@ export class CircuitProber {
       mirror.assume('closed', 0)
     }
   }
+}
+
+function unlessUnanswered(error: unknown): boolean {
+  if (error instanceof UnavailableError) return false
+  throw error
 }

@@ -83,7 +83,8 @@ export class Circuits implements CircuitBreakerStateProvider {
    * ```
    */
   breaker(key: string, options: CircuitBreakerOptions = {}): CircuitBreaker {
-    return new CircuitBreaker(this.#registry.get(key, options), options)
+    const circuit = this.#registry.get(key, options)
+    return new CircuitBreaker(() => this.#registry.current(circuit), options)
   }
 
   /**

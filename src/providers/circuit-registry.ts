@@ -56,6 +56,14 @@ export class CircuitRegistry {
     return circuit
   }
 
+  /** The circuit as it is known now: one that was not used for long may have been forgotten, and is known again. */
+  current(circuit: CircuitContext): CircuitContext {
+    const known = this.#circuits.get(circuit.storedKey)
+    if (known !== undefined) return known
+    this.#circuits.set(circuit.storedKey, circuit)
+    return circuit
+  }
+
   /** The circuit was changed other than through its breaker. */
   changed(storedKey: string): void {
     void this.#circuits.get(storedKey)?.mirror.refreshAnew()

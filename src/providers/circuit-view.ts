@@ -8,6 +8,8 @@ export type Counts = readonly (readonly [age: number, calls: number, failures: n
 /** What one breaker of one process reported. */
 export interface Report {
   readonly reporter: string
+  /** Which one of this reporter's. */
+  readonly number: number
   /** Milliseconds since it was made, when it was read. */
   readonly age: number
   readonly counts: Counts
@@ -58,18 +60,17 @@ export function instanceOf(reporter: string): string {
 
 // Anybody can write to the table: what is not a report is passed over.
 function parse({ reports, now }: SharedCircuit): Report[] {
-  let parsed: unknown
+  let parsed: Record<string, { at?: unknown; number?: unknown; counts?: unknown } | null> | null
   try {
     parsed = JSON.parse(reports ?? '{}')
   } catch {
     return []
   }
-  return Object.entries(parsed as Record<string, { at?: unknown; counts?: unknown } | null>).flatMap(
-    ([reporter, report]) => {
-      if (typeof report?.at !== 'number' || !isCounts(report.counts)) return []
-      return { reporter, age: Math.max(0, now - report.at), counts: report.counts }
-    },
-  )
+  return Object.entries(parsed ?? {}).flatMap(([reporter, report]) => {
+    if (typeof report?.at !== 'number' || !isCounts(report.counts)) return []
+    const { at, counts } = report
+    return { reporter, number: Number(report.number), age: Math.max(0, now - at), counts }
+  })
 }
 
 function isCounts(value: unknown): value is Counts {

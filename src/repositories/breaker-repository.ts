@@ -31,6 +31,8 @@ export interface CircuitReport {
   readonly reporter: string
   /** JSON of the counts; see the provider. */
   readonly counts: string
+  /** Grows with each report of this reporter, so that one that arrives twice counts once. */
+  readonly number: number
   /** A reporter whose report is of no use any more; `null` for none. */
   readonly gone: string | null
   /** Added to the failure count, or its new value. */
@@ -50,6 +52,7 @@ const given = {
   version: sql.placeholder('version'),
   reporter: sql.placeholder('reporter'),
   counts: sql.placeholder('counts'),
+  number: sql.placeholder('number'),
   gone: sql.placeholder('gone'),
   failures: sql.placeholder('failures'),
   addsToCount: sql.placeholder('addsToCount'),
@@ -86,15 +89,18 @@ const find = statement((database) =>
 )
 
 const ownReport = sql`json_object(
-  'at', ${nowMicroseconds} div 1000, 'counts', json_extract(${given.counts}, '$'))`
-const earlierReports = sql`if(${given.startsOver} or not coalesce(json_valid(${reports}), 0), '{}', ${reports})`
+  'at', ${nowMicroseconds} div 1000, 'number', ${given.number}, 'counts', json_extract(${given.counts}, '$'))`
+const areReports = sql`if(json_valid(${reports}), json_type(${reports}) = 'OBJECT', 0)`
+const earlierReports = sql`if(${given.startsOver} or not ${areReports}, '{}', ${reports})`
 const member = (name: unknown) => sql`concat('$."', ${name}, '"')`
-const applies = sql`(${state} = 'closed' and coalesce(${version}, 0) = ${given.version})`
+const lastNumber = sql`if(${areReports}, json_extract(${reports}, concat('$."', ${given.reporter}, '".number')), null)`
+const applies = sql`(${state} = 'closed' and coalesce(${version}, 0) = ${given.version}
+  and coalesce(${lastNumber}, 0) < ${given.number})`
 
 /**
  * Merges one process's counts into a circuit that is closed and has not changed since. Each process writes its own
  * entry of `reports`, so no two overwrite each other, and repeating a report does no harm there.
- * Nothing that decides whether the report applies is assigned, so the order of the assignments does not matter.
+ * Whether the report applies depends on `reports`, which is therefore assigned last.
  */
 const report = command(sql`
 insert into ${circuit}
@@ -106,11 +112,11 @@ on duplicate key update
   failure_count = if(${applies}, if(${given.addsToCount}, ${failureCount}, 0) + ${given.failures}, ${failureCount}),
   last_failure_time = if(${applies} and ${given.hasFailed}, ${now}, ${lastFailureTime}),
   last_success_time = if(${applies} and ${given.startsOver}, ${now}, ${lastSuccessTime}),
+  details = if(${applies} and ${given.hasFailed}, ${withFailure}, ${details}),
+  updated_at = if(${applies}, ${now}, ${updatedAt}),
   reports = if(${applies},
     json_set(json_remove(${earlierReports}, ${member(sql`coalesce(${given.gone}, '')`)}), ${member(given.reporter)}, ${ownReport}),
-    ${reports}),
-  details = if(${applies} and ${given.hasFailed}, ${withFailure}, ${details}),
-  updated_at = if(${applies}, ${now}, ${updatedAt})`)
+    ${reports})`)
 
 /** Each change names the version it was decided on and makes the next one, so exactly one of many callers makes it. */
 const open = command(sql`
@@ -179,8 +185,11 @@ on duplicate key update
   updated_at = ${now},
   state = 'open'`)
 
+/** Stores a row even if there was none: its version tells all processes to forget what they have counted. */
 const reset = command(sql`
-update ${circuit} set
+insert into ${circuit} (failure_count, \`key\`, state, attempt, version, updated_at)
+values (0, ${given.key}, 'closed', 0, 1, ${now})
+on duplicate key update
   failure_count = 0,
   opened_at = null,
   attempt = 0,
@@ -189,8 +198,7 @@ update ${circuit} set
   isolated_at = null,
   reports = null,
   updated_at = ${now},
-  state = 'closed'
-where ${eq(key, given.key)}`)
+  state = 'closed'`)
 
 const untouched: SharedCircuit = {
   state: 'closed',

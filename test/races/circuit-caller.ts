@@ -1,4 +1,5 @@
 // One of several processes that call a service through a shared breaker. The service answers by way of the parent.
+import '../support/shifted-clock.js'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type CircuitBreaker,

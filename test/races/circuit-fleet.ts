@@ -47,8 +47,10 @@ export class Caller {
   readonly #exit: Promise<never>
   readonly #orders: ((result: unknown) => void)[] = []
 
-  constructor(service: Service, url: string, adapterOptions: MySQLAdapterOptions) {
-    this.child = new Child<Said>('races/circuit-caller.ts', { url, adapterOptions })
+  /** @param clockShift - Milliseconds by which the process's clock jumps back and forth. */
+  constructor(service: Service, url: string, adapterOptions: MySQLAdapterOptions, clockShift: number) {
+    const environment = { CLOCK_SHIFT: String(clockShift), CLOCK_JUMPS: '1' }
+    this.child = new Child<Said>('races/circuit-caller.ts', { url, adapterOptions }, environment)
     this.child.process.on('message', (said: Said) => {
       if (said.is === 'transition') this.transitions.push(said.change)
       if (said.is === 'done') this.#orders[said.order]?.(said.result)
@@ -82,7 +84,10 @@ export class Fleet {
   readonly callers: readonly Caller[]
 
   private constructor(url: string, size: number, adapterOptions: MySQLAdapterOptions) {
-    this.callers = Array.from({ length: size }, () => new Caller(this.service, url, adapterOptions))
+    this.callers = Array.from({ length: size }, (_, index) => {
+      // Every second one is wrong about the time.
+      return new Caller(this.service, url, adapterOptions, (index % 2) * 3_600_000)
+    })
   }
 
   static async start(url: string, size: number, adapterOptions: MySQLAdapterOptions = {}): Promise<Fleet> {

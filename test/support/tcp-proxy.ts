@@ -17,7 +17,7 @@ export class TcpProxy {
   readonly #port: number
   readonly #target: URL
   readonly #sockets = new Set<Socket>()
-  readonly #faults: { readonly content: string; readonly fault: Fault }[] = []
+  readonly #faults: { readonly content: string; readonly fault: Fault; passing: number }[] = []
   readonly #withheld: (() => void)[] = []
   #isHanging = false
 
@@ -44,9 +44,13 @@ export class TcpProxy {
     return url.href
   }
 
-  /** Disturbs the next request that contains this text; those that follow it pass. */
-  disturb(content: string, fault: Fault): void {
-    this.#faults.push({ content, fault })
+  /**
+   * Disturbs the next request that contains this text; those that follow it pass.
+   *
+   * @param passing - How many such requests pass before.
+   */
+  disturb(content: string, fault: Fault, passing = 0): void {
+    this.#faults.push({ content, fault, passing })
   }
 
   /** Whether every announced disturbance has taken place. */
@@ -103,7 +107,9 @@ export class TcpProxy {
     let present: Fault | undefined
     client.on('data', (request) => {
       const index = this.#faults.findIndex(({ content }) => request.includes(content))
-      if (index >= 0) present = this.#faults.splice(index, 1)[0]?.fault
+      const found = this.#faults[index]
+      if (found !== undefined && found.passing > 0) found.passing--
+      else if (found !== undefined) present = this.#faults.splice(index, 1)[0]?.fault
       if (present === 'cut') end()
       else server.write(request)
     })
