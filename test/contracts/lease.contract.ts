@@ -144,11 +144,12 @@ onEveryServer('leases', (context) => {
     it.each(levels)('keeps others out until the transaction ends, even past expiry, at %s', async (isolationLevel) => {
       const state = await context.adapter()
       const database = drizzle(context.pool())
-      const lock = await state.acquire(isolationLevel, 200)
       await database.transaction(
         async (tx) => {
+          // Asserted as soon as it is taken, so that a busy machine does not let it expire before.
+          const lock = await state.acquire(isolationLevel, 400)
           await lock?.assertHeld(tx)
-          await sleep(250)
+          await sleep(450)
           const begin = performance.now()
           expect(await state.acquire(isolationLevel, 1_000)).toBeNull()
           expect(await lock?.isValid()).toBe(false)
