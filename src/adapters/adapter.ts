@@ -7,7 +7,10 @@ import { setUp } from '../database/setup.js'
 import { Executor } from '../database/statement.js'
 import type { KeyKind } from '../keys.js'
 import { type MySQLAdapterOptions, type ResolvedOptions, resolveOptions } from '../options.js'
-import { Locks } from '../providers/lock-provider.js'
+import type { CacheContext } from '../providers/cache/cache-provider.js'
+import { Locks } from '../providers/locks/lock-provider.js'
+import { CacheRangeRepository } from '../repositories/cache-range-repository.js'
+import { CacheRepository } from '../repositories/cache-repository.js'
 import { LockRepository } from '../repositories/lock-repository.js'
 
 /** What all adapters have in common: the way to the database, and its beginning and end. */
@@ -84,6 +87,13 @@ export abstract class Adapter implements PersistenceAdapter {
     const { keyPrefix, defaultLockTTL, timeout, lockPatience: patience } = this.options
     const context = { repository: new LockRepository(this.executor), operations: this.operations, timeout, patience }
     return new Locks(context, keyPrefix, defaultLockTTL, kind)
+  }
+
+  /** What a cache of this adapter works with. */
+  protected cacheContext(): CacheContext {
+    const { executor, operations } = this
+    const repository = new CacheRepository(executor)
+    return { repository, ranges: new CacheRangeRepository(executor), operations, locks: this.locksOf('cache') }
   }
 
   /** What has to be said before the connection to the database ends. */

@@ -8,15 +8,14 @@ import type {
 } from '../contracts.js'
 import type { Database } from '../database/pool.js'
 import type { MySQLAdapterOptions } from '../options.js'
-import { Cache } from '../providers/cache-provider.js'
-import type { SaveOptions } from '../providers/checkpoint-options.js'
-import { Checkpoints } from '../providers/checkpoint-provider.js'
-import { Circuits } from '../providers/circuit-provider.js'
-import type { CircuitCallback } from '../providers/circuit-watcher.js'
-import type { Lock } from '../providers/lock-handle.js'
-import type { Locks } from '../providers/lock-provider.js'
+import { Cache } from '../providers/cache/cache-provider.js'
+import type { SaveOptions } from '../providers/checkpoints/checkpoint-options.js'
+import { Checkpoints } from '../providers/checkpoints/checkpoint-provider.js'
+import { Circuits } from '../providers/circuits/circuit-provider.js'
+import type { CircuitCallback } from '../providers/circuits/circuit-watcher.js'
+import type { Lock } from '../providers/locks/lock-handle.js'
+import type { Locks } from '../providers/locks/lock-provider.js'
 import { BreakerRepository } from '../repositories/breaker-repository.js'
-import { CacheRepository } from '../repositories/cache-repository.js'
 import { CheckpointRepository } from '../repositories/checkpoint-repository.js'
 import { CircuitRepository } from '../repositories/circuit-repository.js'
 import { Adapter, adapterOptions, valueOptions } from './adapter.js'
@@ -57,8 +56,7 @@ export class MySQLAdapter
     const breakers = new BreakerRepository(executor)
     const permits = this.locksOf('circuit')
     this.circuits = new Circuits({ repository: circuits, breakers, operations, permits, pollInterval }, keyPrefix)
-    const cacheContext = { repository: new CacheRepository(executor), operations, locks: this.locksOf('cache') }
-    this.cache = new Cache(cacheContext, keyPrefix, codec)
+    this.cache = new Cache(this.cacheContext(), keyPrefix, codec)
     const repository = new CheckpointRepository(executor)
     const taskLocks = this.locksOf('task')
     this.checkpoints = new Checkpoints({ client, repository, operations, codec, timeout, taskLocks }, keyPrefix)

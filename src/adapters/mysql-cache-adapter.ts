@@ -1,8 +1,7 @@
 import type { CacheProvider } from '../contracts.js'
 import type { Database } from '../database/pool.js'
 import type { AdapterOptions, ValueOptions } from '../options.js'
-import { Cache } from '../providers/cache-provider.js'
-import { CacheRepository } from '../repositories/cache-repository.js'
+import { Cache } from '../providers/cache/cache-provider.js'
 import { Adapter, adapterOptions, valueOptions } from './adapter.js'
 
 /**
@@ -26,8 +25,7 @@ export class MySQLCacheAdapter extends Adapter implements CacheProvider {
   constructor(database: Database, options: AdapterOptions & ValueOptions = {}) {
     super(database, options, [...adapterOptions, ...valueOptions])
     const { keyPrefix, codec } = this.options
-    const repository = new CacheRepository(this.executor)
-    this.cache = new Cache({ repository, operations: this.operations, locks: this.locksOf('cache') }, keyPrefix, codec)
+    this.cache = new Cache(this.cacheContext(), keyPrefix, codec)
   }
 
   /** See {@link Cache.get}. */

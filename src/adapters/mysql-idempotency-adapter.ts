@@ -1,7 +1,7 @@
 import type { IdempotencyProvider, IdempotencyRecord } from '../contracts.js'
 import type { Database } from '../database/pool.js'
 import type { AdapterOptions } from '../options.js'
-import { Idempotency } from '../providers/idempotency-provider.js'
+import { Idempotency } from '../providers/idempotency/idempotency-provider.js'
 import { CacheRepository } from '../repositories/cache-repository.js'
 import { Adapter, adapterOptions } from './adapter.js'
 

@@ -1,8 +1,8 @@
 import type { Operations } from '../database/operations.js'
 import type { CacheRepository, ClaimedRow } from '../repositories/cache-repository.js'
-import type { Lease } from './lock-lease.js'
-import type { Locks } from './lock-provider.js'
-import { waitFor } from './lock-waiter.js'
+import type { Lease } from './locks/lock-lease.js'
+import type { Locks } from './locks/lock-provider.js'
+import { waitFor } from './locks/lock-waiter.js'
 
 /** What a value's maker works with. The value and its claim have the same stored key, in different tables. */
 export interface ClaimContext {

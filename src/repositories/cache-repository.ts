@@ -1,8 +1,7 @@
-import { and, asc, count, eq, gt, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
+import { and, eq, type SQL, sql } from 'drizzle-orm'
 import { after, now, toMilliseconds } from '../database/clock.js'
 import { decision } from '../database/dialect.js'
 import {
-  atMost,
   command,
   type Executor,
   listQuery,
@@ -11,10 +10,9 @@ import {
   type Statement,
   statement,
 } from '../database/statement.js'
-import type { KeyRange } from '../keys.js'
 import { cache, locks } from '../schema/index.js'
+import { isLive } from './cache-expiry.js'
 import { isHeldBy, type Tenure } from './lock-repository.js'
-import { type Page, pageOf } from './page.js'
 
 /** A stored value. */
 export interface CacheRow {
@@ -46,16 +44,6 @@ export interface NewCacheRow {
   readonly ttl: number | null
 }
 
-/** Which keys to visit. */
-export interface KeyFilter extends KeyRange {
-  /** A LIKE pattern, with `|` as the escape character, on the stored key without the guard of a trailing space. */
-  readonly pattern: string
-}
-
-const KEYS_PER_PAGE = 5_000
-const KEYS_PER_DELETION = 1_000
-const ROWS_PER_PAGE = 100
-
 /** How many rows one statement reads or deletes by a list of keys, and writes at most. */
 export const ROWS_PER_STATEMENT = 128
 
@@ -64,13 +52,9 @@ const given = {
   key: sql.placeholder('key'),
   value: sql.placeholder('value'),
   ttl: sql.placeholder('ttl'),
-  from: sql.placeholder('from'),
-  to: sql.placeholder('to'),
-  pattern: sql.placeholder('pattern'),
   staleAfter: sql.placeholder('staleAfter'),
   lockKey: sql.placeholder('lockKey'),
 }
-const isLive = or(isNull(expiresAt), gt(expiresAt, now))
 const incoming = (column: typeof value | typeof expiresAt): SQL => sql`values(${column})`
 
 const find = statement((database) =>
@@ -166,53 +150,6 @@ left join ${locks} on ${eq(locks.key, given.lockKey)}`)
 const remove = statement((database) => database.delete(cache).where(eq(key, given.key)).prepare())
 
 const removeAll = listStatement((keys) => sql`delete from ${cache} where ${key} in ${keys}`)
-
-// The reverse of `encodeText` in keys.ts.
-const decoded = sql`if(right(${key}, 1) = '␠', left(${key}, char_length(${key}) - 1), ${key})`
-const isInRange = and(gt(key, given.from), lte(key, given.to))
-const fits = sql`${decoded} like ${given.pattern} escape '|'`
-
-/** Keyset pages: each is a short index range of its own, so neither a snapshot nor an offset is carried along. */
-const liveKeys = statement((database) =>
-  database
-    .select({ key })
-    .from(cache)
-    .where(and(isInRange, fits, isLive))
-    .orderBy(asc(key))
-    .limit(atMost(KEYS_PER_PAGE))
-    .prepare(),
-)
-
-const liveRows = statement((database) =>
-  database
-    .select({ key, value })
-    .from(cache)
-    .where(and(isInRange, fits, isLive))
-    .orderBy(asc(key))
-    .limit(atMost(ROWS_PER_PAGE))
-    .prepare(),
-)
-
-const size = statement((database) =>
-  database.select({ size: count() }).from(cache).where(and(isInRange, isLive)).prepare(),
-)
-
-/** By the index on the expiry, for which the time must be a constant; deleting compares with the moving clock. */
-const expiredKeys = statement((database) =>
-  database
-    .select({ key })
-    .from(cache)
-    .where(and(sql`${expiresAt} <= utc_timestamp(3)`, isInRange))
-    .limit(atMost(KEYS_PER_DELETION))
-    .prepare(),
-)
-const removeExpired = listStatement(
-  (keys) => sql`delete from ${cache} where ${key} in ${keys} and ${expiresAt} <= ${now}`,
-)
-
-const allKeys = statement((database) =>
-  database.select({ key }).from(cache).where(isInRange).orderBy(asc(key)).limit(atMost(KEYS_PER_DELETION)).prepare(),
-)
 
 /** The rows of `go_goscope_cache`. Keys come in their stored form; durations are milliseconds. */
 export class CacheRepository {
@@ -318,52 +255,8 @@ export class CacheRepository {
     await remove(this.#executor, { key })
   }
 
-  /** The keys of rows that have not expired, in the order of the primary key. */
-  async liveKeys(filter: KeyFilter, from = filter.from): Promise<Page<{ key: string }, string>> {
-    const rows = await liveKeys(this.#executor, { ...filter, from })
-    return pageOf(rows, KEYS_PER_PAGE, ({ key }) => key)
-  }
-
-  /** The rows that have not expired, in the order of the primary key. */
-  async liveRows(filter: KeyFilter, from = filter.from): Promise<Page<{ key: string; value: string }, string>> {
-    const rows = await liveRows(this.#executor, { ...filter, from })
-    return pageOf(rows, ROWS_PER_PAGE, ({ key }) => key)
-  }
-
-  /** The number of rows in the range that have not expired. */
-  async size(range: KeyRange): Promise<number> {
-    const [row] = await size(this.#executor, { ...range })
-    return row?.size ?? 0
-  }
-
   /** Deletes the rows of these keys, at most 1,000. */
   async removeMany(keys: readonly string[]): Promise<void> {
     await removeAll(this.#executor, keys)
-  }
-
-  /** Deletes expired rows of the range in short statements. Returns their number. */
-  async removeExpired(range: KeyRange): Promise<number> {
-    for (let removed = 0; ; ) {
-      const keys = (await expiredKeys(this.#executor, { ...range })).map((row) => row.key)
-      if (keys.length === 0) return removed
-      const { affectedRows } = await removeExpired(this.#executor, keys)
-      removed += affectedRows
-      if (keys.length < KEYS_PER_DELETION || affectedRows === 0) return removed
-    }
-  }
-
-  /** Deletes all rows of the range in short statements, each of which locks only the rows it deletes. */
-  async removeAll({ from, to }: KeyRange): Promise<void> {
-    for (let next = from; ; ) {
-      const rows = await allKeys(this.#executor, { from: next, to })
-      const last = rows.at(-1)
-      if (last === undefined) return
-      await removeAll(
-        this.#executor,
-        rows.map((row) => row.key),
-      )
-      if (rows.length < KEYS_PER_DELETION) return
-      next = last.key
-    }
   }
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
-import { RememberedErrors } from '../../src/providers/remembered-errors.js'
+import { RememberedErrors } from '../../src/providers/cache/remembered-errors.js'
 
 it('forgets the oldest error when there are too many', () => {
   const errors = new RememberedErrors(3)

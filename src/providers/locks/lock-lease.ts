@@ -1,5 +1,5 @@
-import type { Transaction } from '../database/transaction.js'
-import type { Tenure } from '../repositories/lock-repository.js'
+import type { Transaction } from '../../database/transaction.js'
+import type { Tenure } from '../../repositories/lock-repository.js'
 import type { Lock } from './lock-handle.js'
 import { keepAlive } from './lock-renewal.js'
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { LockProvider } from '../contracts.js'
-import { ContentionError, InvalidArgumentError } from '../errors.js'
+import type { LockProvider } from '../../contracts.js'
+import { ContentionError, InvalidArgumentError } from '../../errors.js'
 import {
   assertStorable,
   decodeText,
@@ -10,14 +10,14 @@ import {
   MAXIMUM_KEY_LENGTH,
   MAXIMUM_OWNER_LENGTH,
   rangeOf,
-} from '../keys.js'
-import { assertMilliseconds, assertTimeToLive, refuseUnknown } from '../options.js'
-import type { HeldLockRow } from '../repositories/lock-repository.js'
+} from '../../keys.js'
+import { assertMilliseconds, assertTimeToLive, refuseUnknown } from '../../options.js'
+import type { HeldLockRow } from '../../repositories/lock-repository.js'
+import { readPages } from '../paging.js'
 import { LockCleaner } from './lock-cleaner.js'
 import { Lock, type LockContext } from './lock-handle.js'
 import { Lease, type LeaseOptions } from './lock-lease.js'
 import { type Try, waitFor } from './lock-waiter.js'
-import { readPages } from './paging.js'
 
 /** A lock that somebody holds, as the database tells it. Times are milliseconds since 1970 by its clock. */
 export interface HeldLock {

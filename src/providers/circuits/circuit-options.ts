@@ -1,5 +1,5 @@
-import { InvalidArgumentError } from '../errors.js'
-import { assertCount, assertTimer, defined, refuseUnknown } from '../options.js'
+import { InvalidArgumentError } from '../../errors.js'
+import { assertCount, assertTimer, defined, refuseUnknown } from '../../options.js'
 
 /** A change of a circuit's state, told in the one process that made it. */
 export interface CircuitTransition {

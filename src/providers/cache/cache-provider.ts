@@ -1,17 +1,13 @@
-import type { Codec } from '../codec/codec.js'
-import type { CacheProvider } from '../contracts.js'
-import type { Operations } from '../database/operations.js'
-import { compareCodePoints, escapeLike, globToLike, type KeyRange, KeySpace, rangeOf } from '../keys.js'
-import { assertTimeToLive } from '../options.js'
-import {
-  type CacheRepository,
-  type KeyFilter,
-  type NewCacheRow,
-  ROWS_PER_STATEMENT,
-} from '../repositories/cache-repository.js'
+import type { Codec } from '../../codec/codec.js'
+import type { CacheProvider } from '../../contracts.js'
+import type { Operations } from '../../database/operations.js'
+import { compareCodePoints, escapeLike, globToLike, type KeyRange, KeySpace, rangeOf } from '../../keys.js'
+import { assertTimeToLive } from '../../options.js'
+import type { CacheRangeRepository, KeyFilter } from '../../repositories/cache-range-repository.js'
+import { type CacheRepository, type NewCacheRow, ROWS_PER_STATEMENT } from '../../repositories/cache-repository.js'
+import type { ClaimContext } from '../claim.js'
+import { readPages } from '../paging.js'
 import { CacheLoader, type Factory, type GetOrSetOptions } from './cache-loader.js'
-import type { ClaimContext } from './claim.js'
-import { readPages } from './paging.js'
 
 /** What a cache did and holds. */
 export interface CacheStats {
@@ -25,6 +21,11 @@ export interface CacheStats {
   readonly size: number
 }
 
+/** What a cache works with. */
+export interface CacheContext extends ClaimContext {
+  readonly ranges: CacheRangeRepository
+}
+
 // What one statement carries at most, so that others get their turn.
 const CHARACTERS_PER_STATEMENT = 1_000_000
 const KEYS_PER_STATEMENT = 250
@@ -32,6 +33,7 @@ const KEYS_PER_STATEMENT = 250
 /** Cached JSON values over the rows of `go_goscope_cache`. */
 export class Cache implements CacheProvider {
   readonly #repository: CacheRepository
+  readonly #ranges: CacheRangeRepository
   readonly #operations: Operations
   readonly #keys: KeySpace
   readonly #codec: Codec
@@ -40,8 +42,9 @@ export class Cache implements CacheProvider {
   #misses = 0
 
   /** @internal */
-  constructor(context: ClaimContext, keyPrefix: string, codec: Codec) {
+  constructor(context: CacheContext, keyPrefix: string, codec: Codec) {
     this.#repository = context.repository
+    this.#ranges = context.ranges
     this.#operations = context.operations
     this.#keys = new KeySpace(keyPrefix, 'cache')
     this.#codec = codec
@@ -197,7 +200,7 @@ export class Cache implements CacheProvider {
    * @throws {@link ContentionError} | {@link UnavailableError}
    */
   async clear(): Promise<void> {
-    await this.#operations.run('clear', () => this.#repository.removeAll(this.#range()))
+    await this.#operations.run('clear', () => this.#ranges.removeAll(this.#range()))
   }
 
   /**
@@ -242,7 +245,7 @@ export class Cache implements CacheProvider {
    */
   async *entries<T>(pattern = '*'): AsyncGenerator<[key: string, value: T], void, undefined> {
     const filter = this.#filter(pattern)
-    const read = (after?: string) => this.#repository.liveRows(filter, after)
+    const read = (after?: string) => this.#ranges.liveRows(filter, after)
     for await (const row of readPages(this.#operations, 'entries', read)) {
       yield [this.#keys.fromStored(row.key), this.#codec.decode(row.value) as T]
     }
@@ -256,7 +259,7 @@ export class Cache implements CacheProvider {
    * @throws {@link ContentionError} | {@link UnavailableError}
    */
   async prune(): Promise<number> {
-    return this.#operations.run('prune', () => this.#repository.removeExpired(this.#range()))
+    return this.#operations.run('prune', () => this.#ranges.removeExpired(this.#range()))
   }
 
   /**
@@ -265,14 +268,14 @@ export class Cache implements CacheProvider {
    * @throws {@link UnavailableError}
    */
   async stats(): Promise<CacheStats> {
-    const size = await this.#operations.run('stats', () => this.#repository.size(this.#range()))
+    const size = await this.#operations.run('stats', () => this.#ranges.size(this.#range()))
     const reads = this.#hits + this.#misses
     return { hits: this.#hits, misses: this.#misses, hitRatio: reads === 0 ? 0 : this.#hits / reads, size }
   }
 
   async *#readKeys(operation: string, pattern: string): AsyncGenerator<string, void, undefined> {
     const filter = this.#filter(pattern)
-    const read = (after?: string) => this.#repository.liveKeys(filter, after)
+    const read = (after?: string) => this.#ranges.liveKeys(filter, after)
     for await (const row of readPages(this.#operations, operation, read)) yield this.#keys.fromStored(row.key)
   }
 

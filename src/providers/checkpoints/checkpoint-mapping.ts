@@ -1,9 +1,9 @@
-import type { Codec } from '../codec/codec.js'
-import type { Checkpoint } from '../contracts.js'
-import { InvalidArgumentError } from '../errors.js'
-import type { KeySpace } from '../keys.js'
-import { assertCount } from '../options.js'
-import type { CheckpointRow, TaskRow } from '../repositories/checkpoint-repository.js'
+import type { Codec } from '../../codec/codec.js'
+import type { Checkpoint } from '../../contracts.js'
+import { InvalidArgumentError } from '../../errors.js'
+import type { KeySpace } from '../../keys.js'
+import { assertCount } from '../../options.js'
+import type { CheckpointRow, TaskRow } from '../../repositories/checkpoint-repository.js'
 
 /** How far a task is. */
 export interface TaskProgress {

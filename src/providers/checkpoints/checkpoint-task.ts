@@ -1,11 +1,11 @@
-import type { Checkpoint } from '../contracts.js'
-import type { Transaction } from '../database/transaction.js'
-import { LockLostError } from '../errors.js'
-import { assertMilliseconds, refuseUnknown } from '../options.js'
-import { follow } from './abort-listener.js'
+import type { Checkpoint } from '../../contracts.js'
+import type { Transaction } from '../../database/transaction.js'
+import { LockLostError } from '../../errors.js'
+import { assertMilliseconds, refuseUnknown } from '../../options.js'
+import { follow } from '../abort-listener.js'
+import type { Lease } from '../locks/lock-lease.js'
+import type { Locks } from '../locks/lock-provider.js'
 import type { RunOptions, SaveOptions } from './checkpoint-options.js'
-import type { Lease } from './lock-lease.js'
-import type { Locks } from './lock-provider.js'
 
 /** Where a task's checkpoints are kept. */
 export interface CheckpointStore {

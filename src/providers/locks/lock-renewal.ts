@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ContentionError, type LockLossReason, LockLostError, NotConnectedError } from '../errors.js'
-import { MAXIMUM_TIMER } from '../options.js'
+import { ContentionError, type LockLossReason, LockLostError, NotConnectedError } from '../../errors.js'
+import { MAXIMUM_TIMER } from '../../options.js'
 import type { Lock } from './lock-handle.js'
 
 /**

@@ -1,5 +1,5 @@
-import type { CircuitState } from '../contracts.js'
-import type { SharedCircuit } from '../repositories/breaker-repository.js'
+import type { CircuitState } from '../../contracts.js'
+import type { SharedCircuit } from '../../repositories/breaker-repository.js'
 import { type CircuitSettings, resetDelay } from './circuit-options.js'
 
 /** Calls by age: how many milliseconds ago, how many there were, and how many of them failed. */

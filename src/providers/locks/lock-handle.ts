@@ -1,10 +1,10 @@
-import type { LockHandle } from '../contracts.js'
-import type { Operations } from '../database/operations.js'
-import type { Executor } from '../database/statement.js'
-import { runIn, type Transaction } from '../database/transaction.js'
-import { LockLostError } from '../errors.js'
-import { assertTimeToLive } from '../options.js'
-import type { LockRepository, Tenure } from '../repositories/lock-repository.js'
+import type { LockHandle } from '../../contracts.js'
+import type { Operations } from '../../database/operations.js'
+import type { Executor } from '../../database/statement.js'
+import { runIn, type Transaction } from '../../database/transaction.js'
+import { LockLostError } from '../../errors.js'
+import { assertTimeToLive } from '../../options.js'
+import type { LockRepository, Tenure } from '../../repositories/lock-repository.js'
 
 /** What a lock's handle works with. */
 export interface LockContext {

@@ -1,6 +1,6 @@
-import type { CircuitBreakerPersistedState, CircuitState } from '../contracts.js'
-import type { Operations } from '../database/operations.js'
-import type { CircuitRepository, CircuitRow } from '../repositories/circuit-repository.js'
+import type { CircuitBreakerPersistedState, CircuitState } from '../../contracts.js'
+import type { Operations } from '../../database/operations.js'
+import type { CircuitRepository, CircuitRow } from '../../repositories/circuit-repository.js'
 import { BackgroundWarning, warn } from './warning.js'
 
 /** Told of a circuit's state. */

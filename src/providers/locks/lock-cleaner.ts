@@ -1,7 +1,7 @@
-import type { Operations } from '../database/operations.js'
-import { PersistenceError } from '../errors.js'
-import { rangeOf } from '../keys.js'
-import type { LockRepository } from '../repositories/lock-repository.js'
+import type { Operations } from '../../database/operations.js'
+import { PersistenceError } from '../../errors.js'
+import { rangeOf } from '../../keys.js'
+import type { LockRepository } from '../../repositories/lock-repository.js'
 
 // Far longer than any statement waits for a row: a waiter must not insert with an older clock after the deletion.
 const RETENTION = 24 * 3_600_000

@@ -1,10 +1,10 @@
-import { outcomeCodec } from '../codec/outcome-codec.js'
-import type { IdempotencyProvider, IdempotencyRecord } from '../contracts.js'
-import type { OwnTransaction } from '../database/own-transaction.js'
-import { KeySpace } from '../keys.js'
-import { assertTimeToLive } from '../options.js'
+import { outcomeCodec } from '../../codec/outcome-codec.js'
+import type { IdempotencyProvider, IdempotencyRecord } from '../../contracts.js'
+import type { OwnTransaction } from '../../database/own-transaction.js'
+import { KeySpace } from '../../keys.js'
+import { assertTimeToLive } from '../../options.js'
+import type { Lease } from '../locks/lock-lease.js'
 import { type ExecuteOptions, type ExecutionContext, executeOnce, type Operation } from './idempotency-execution.js'
-import type { Lease } from './lock-lease.js'
 
 /** Outcomes of operations, kept as rows of `go_goscope_cache` that the cache provider does not see. */
 export class Idempotency implements IdempotencyProvider {

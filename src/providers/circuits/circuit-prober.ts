@@ -1,10 +1,10 @@
-import type { Operations } from '../database/operations.js'
-import { CircuitOpenError, NotConnectedError, UnavailableError } from '../errors.js'
-import type { BreakerRepository } from '../repositories/breaker-repository.js'
+import type { Operations } from '../../database/operations.js'
+import { CircuitOpenError, NotConnectedError, UnavailableError } from '../../errors.js'
+import type { BreakerRepository } from '../../repositories/breaker-repository.js'
+import { Lease } from '../locks/lock-lease.js'
+import type { Locks } from '../locks/lock-provider.js'
 import type { CircuitMirror } from './circuit-mirror.js'
 import { resetDelay } from './circuit-options.js'
-import { Lease } from './lock-lease.js'
-import type { Locks } from './lock-provider.js'
 import { settlesWithin } from './patience.js'
 
 /** What a circuit's prober works with. */

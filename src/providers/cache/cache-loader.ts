@@ -1,9 +1,9 @@
-import type { Codec } from '../codec/codec.js'
-import { ContentionError, InvalidArgumentError } from '../errors.js'
-import { assertMilliseconds, assertTimeToLive, refuseUnknown } from '../options.js'
-import { unlessAborted } from './abort-listener.js'
-import { type ClaimContext, claimOrRead } from './claim.js'
-import { Lease } from './lock-lease.js'
+import type { Codec } from '../../codec/codec.js'
+import { ContentionError, InvalidArgumentError } from '../../errors.js'
+import { assertMilliseconds, assertTimeToLive, refuseUnknown } from '../../options.js'
+import { unlessAborted } from '../abort-listener.js'
+import { type ClaimContext, claimOrRead } from '../claim.js'
+import { Lease } from '../locks/lock-lease.js'
 import { RememberedErrors } from './remembered-errors.js'
 import { SingleFlight } from './single-flight.js'
 
@@ -49,7 +49,10 @@ export interface GetOrSetOptions {
   onRefreshError?: (error: unknown) => void
 }
 
-/** Makes a value. The signal aborts when the claim was lost and another process may make it too. */
+/**
+ * Makes a value. The signal aborts when the claim was lost and another process may make it too.
+ * It must not ask for its own key, for it would wait for itself.
+ */
 export type Factory<T> = (context: { readonly signal: AbortSignal }) => T | Promise<T>
 
 /** A value's text, and whether it was there. */

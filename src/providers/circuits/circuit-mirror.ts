@@ -1,5 +1,5 @@
-import type { Operations } from '../database/operations.js'
-import type { BreakerRepository, SharedCircuit } from '../repositories/breaker-repository.js'
+import type { Operations } from '../../database/operations.js'
+import type { BreakerRepository, SharedCircuit } from '../../repositories/breaker-repository.js'
 import { type Counted, type Counter, trips } from './circuit-counts.js'
 import { type CircuitSettings, type CircuitTransition, resetDelay } from './circuit-options.js'
 import { type CircuitView, unknownCircuit, viewOf } from './circuit-view.js'

@@ -1,7 +1,7 @@
-import type { Transaction } from '../database/transaction.js'
+import type { Transaction } from '../../database/transaction.js'
+import type { Lock } from '../locks/lock-handle.js'
+import type { Lease, LeaseOptions } from '../locks/lock-lease.js'
 import type { TaskProgress } from './checkpoint-mapping.js'
-import type { Lock } from './lock-handle.js'
-import type { Lease, LeaseOptions } from './lock-lease.js'
 
 /** How a checkpoint is saved. */
 export interface SaveOptions {

@@ -1,4 +1,4 @@
-import { CallTimeoutError } from '../errors.js'
+import { CallTimeoutError } from '../../errors.js'
 
 /** A call to a service. The signal aborts when nobody waits for its result any more. */
 export type Call<T> = (context: { readonly signal: AbortSignal }) => T | Promise<T>

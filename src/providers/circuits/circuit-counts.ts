@@ -1,4 +1,4 @@
-import type { CircuitReport as StoredReport } from '../repositories/breaker-repository.js'
+import type { CircuitReport as StoredReport } from '../../repositories/breaker-repository.js'
 import type { CircuitSettings } from './circuit-options.js'
 import type { CircuitView, Counts } from './circuit-view.js'
 

@@ -1,4 +1,4 @@
-import { NotConnectedError, PersistenceError } from '../errors.js'
+import { NotConnectedError, PersistenceError } from '../../errors.js'
 
 /** Tells of an error that no caller waits for, such as that of a callback, without ending the process. */
 export function warn(error: unknown): void {

@@ -1,13 +1,13 @@
-import type { Operations } from '../database/operations.js'
-import { InvalidArgumentError } from '../errors.js'
-import type { KeySpace } from '../keys.js'
-import type { BreakerRepository } from '../repositories/breaker-repository.js'
+import type { Operations } from '../../database/operations.js'
+import { InvalidArgumentError } from '../../errors.js'
+import type { KeySpace } from '../../keys.js'
+import type { BreakerRepository } from '../../repositories/breaker-repository.js'
+import type { Locks } from '../locks/lock-provider.js'
 import type { CircuitContext } from './circuit-breaker.js'
 import { CircuitMirror } from './circuit-mirror.js'
 import { type CircuitBreakerOptions, type CircuitSettings, resolveCircuitSettings } from './circuit-options.js'
 import { CircuitProber, permitKey } from './circuit-prober.js'
 import { reporterOf } from './circuit-view.js'
-import type { Locks } from './lock-provider.js'
 
 /** What all breakers of one adapter work with. */
 export interface RegistryContext {
