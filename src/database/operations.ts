@@ -15,7 +15,7 @@ export interface Repetition {
    *
    * @default the adapter's option `retry.contention`
    */
-  readonly contention?: number
+  readonly contention?: number | undefined
   /**
    * Whether it keeps or ends what an operation still running has begun, and is therefore let through by a closing adapter.
    *

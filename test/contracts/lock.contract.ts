@@ -289,6 +289,39 @@ onEveryServer('locks', (context) => {
     })
   })
 
+  describe('while another transaction holds the row for a moment', () => {
+    const held = async (key: string, work: (lock: LockHandle) => Promise<unknown>): Promise<unknown> => {
+      const lock = await taken(state.acquire(key, 10_000, 'worker'))
+      const connection = await context.pool().getConnection()
+      await connection.beginTransaction()
+      await connection.query('select * from go_goscope_locks where `key` = ? for update', [`lock:${key}`])
+      const passing = sleep(400).then(() => connection.commit())
+      const [outcome] = await Promise.all([work(lock), passing]).finally(() => connection.release())
+      return outcome
+    }
+
+    it('releases the lock', async () => {
+      await held('busy release', (lock) => lock.release())
+      expect(await other.acquire('busy release', 10_000)).not.toBeNull()
+    })
+
+    it('extends the lock', async () => {
+      expect(await held('busy extend', (lock) => lock.extend(10_000))).toBe(true)
+      expect(await held('busy extend by owner', () => other.extend('busy extend by owner', 10_000, 'worker'))).toBe(
+        true,
+      )
+    })
+
+    it('releases the lock by force', async () => {
+      await held('busy force', () => other.forceRelease('busy force'))
+      expect(await other.acquire('busy force', 10_000)).not.toBeNull()
+    })
+
+    it('answers that the lock is held', async () => {
+      expect(await held('busy acquire', () => other.acquire('busy acquire', 10_000))).toBeNull()
+    })
+  })
+
   describe('bad input', () => {
     const key = 'never sent'
     const ttls: [string, unknown][] = [

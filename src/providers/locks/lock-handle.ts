@@ -12,7 +12,7 @@ export interface LockContext {
   readonly operations: Operations
   /** Milliseconds to wait for the answer to a statement inside a caller's transaction. */
   readonly timeout: number
-  /** Repetitions of a write while another transaction holds the lock's row. */
+  /** Repetitions of an `acquire` or a renewal while another transaction holds the lock's row. */
   readonly patience: number
 }
 
@@ -48,16 +48,26 @@ export class Lock implements LockHandle {
 
   async release(): Promise<void> {
     this.#deadline = 0
-    const { operations, repository, patience } = this.#context
-    await operations.run('release', () => repository.freeTenure(this.tenure), {
-      contention: patience,
-      isFollowUp: true,
-    })
+    const { operations, repository } = this.#context
+    await operations.run('release', () => repository.freeTenure(this.tenure), { isFollowUp: true })
   }
 
   async extend(ttl: number): Promise<boolean> {
     assertTimeToLive(ttl)
-    const { operations, repository, patience } = this.#context
+    return this.#extend(ttl)
+  }
+
+  /**
+   * Like {@link extend}, but soon gives up while another transaction holds the row, for callers that try again.
+   *
+   * @internal
+   */
+  renew(ttl: number): Promise<boolean> {
+    return this.#extend(ttl, this.#context.patience)
+  }
+
+  #extend(ttl: number, contention?: number): Promise<boolean> {
+    const { operations, repository } = this.#context
     const extend = async () => {
       // Measured before the request, so that this process never counts on more than it has.
       const deadline = performance.now() + ttl
@@ -65,7 +75,7 @@ export class Lock implements LockHandle {
       this.#deadline = extended ? deadline : 0
       return extended
     }
-    return operations.run('extend', extend, { contention: patience, isFollowUp: true })
+    return operations.run('extend', extend, { contention, isFollowUp: true })
   }
 
   isValid(): Promise<boolean> {

@@ -77,7 +77,8 @@ export class Locks implements LockProvider {
     const storedKey = this.#keys.toStored(key)
     const storedOwner = encodeOwner(owner)
     assertTimeToLive(ttl)
-    return this.#write('extend', () => this.#context.repository.prolongOwner(storedKey, storedOwner, ttl))
+    const { operations, repository } = this.#context
+    return operations.run('extend', () => repository.prolongOwner(storedKey, storedOwner, ttl))
   }
 
   /**
@@ -87,7 +88,8 @@ export class Locks implements LockProvider {
    */
   async forceRelease(key: string): Promise<void> {
     const storedKey = this.#keys.toStored(key)
-    await this.#write('forceRelease', () => this.#context.repository.freeAny(storedKey))
+    const { operations, repository } = this.#context
+    await operations.run('forceRelease', () => repository.freeAny(storedKey))
   }
 
   /**
@@ -226,16 +228,17 @@ export class Locks implements LockProvider {
     const storedKey = this.#keys.toStored(key)
     const storedOwner = encodeOwner(owner)
     assertTimeToLive(ttl)
+    const { operations, repository, patience } = this.#context
     const take = async (): Promise<Try<Lock>> => {
       // Measured before the request: the lock cannot expire earlier than this tells.
       const deadline = performance.now() + ttl
-      const taking = await this.#context.repository.takeIfFree(storedKey, storedOwner, ttl, seenFence)
+      const taking = await repository.takeIfFree(storedKey, storedOwner, ttl, seenFence)
       if (!taking.granted) return taking
       const tenure = { key: storedKey, owner: storedOwner, fence: taking.fence }
       return { taken: new Lock(key, owner, tenure, deadline, this.#context) }
     }
     try {
-      return await this.#write('acquire', take)
+      return await operations.run('acquire', take, { contention: patience })
     } catch (error) {
       // Whoever holds the row for that long is at work under the lock.
       if (error instanceof ContentionError) return { remaining: 0 }
@@ -249,10 +252,6 @@ export class Locks implements LockProvider {
   async #remaining(storedKey: string, storedOwner: string): Promise<number> {
     const row = await this.#context.operations.run('acquire', () => this.#context.repository.find(storedKey))
     return row === undefined || row.owner === storedOwner ? 0 : row.remaining
-  }
-
-  #write<T>(operation: string, work: () => Promise<T>): Promise<T> {
-    return this.#context.operations.run(operation, work, { contention: this.#context.patience })
   }
 
   #toHeldLock(row: HeldLockRow): HeldLock {

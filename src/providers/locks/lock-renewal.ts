@@ -37,7 +37,7 @@ export function keepAlive(lock: Lock, ttl: number, renews: boolean, ended: Abort
 
   const extended = async (): Promise<boolean> => {
     try {
-      if (await lock.extend(ttl)) {
+      if (await lock.renew(ttl)) {
         reason = 'expired'
         if (!stop.aborted) watch()
         return true
