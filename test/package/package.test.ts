@@ -204,9 +204,20 @@ describe('the package', () => {
       expect(await output(process.execPath, words, { cwd: project })).toBe('')
     })
 
+    const environment = () => ({ ...process.env, DATABASE_URL: `${server?.url}/${database}` })
+
     it.each(['import.mjs', 'require.cjs'])('runs as %s', async (file) => {
-      const env = { ...process.env, DATABASE_URL: `${server?.url}/${database}` }
-      expect(JSON.parse(await output(process.execPath, [file], { cwd: project, env }))).toEqual(expected)
+      const printed = await output(process.execPath, [file], { cwd: project, env: environment() })
+      expect(JSON.parse(printed)).toEqual(expected)
+    })
+
+    it.each(['22', '24'])('runs on Node.js %s', { timeout: 240_000 }, async (major) => {
+      const node = ['--yes', '--prefer-offline', '--package', `node@${major}`, '--', 'node']
+      expect(await output('npx', [...node, '--version'], { cwd: project })).toMatch(`v${major}.`)
+      for (const file of ['import.mjs', 'require.cjs']) {
+        const printed = await output('npx', [...node, file], { cwd: project, env: environment() })
+        expect(JSON.parse(printed)).toEqual(expected)
+      }
     })
   })
 })
