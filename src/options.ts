@@ -84,9 +84,9 @@ export interface MySQLAdapterOptions extends AdapterOptions, ValueOptions {
    */
   defaultLockTTL?: number
   /**
-   * How often `acquire` is repeated while another transaction holds the lock's row, before it answers `null`. The default
-   * takes less than 150 ms, in which the statements of other callers pass; a transaction that asserts the lock lasts
-   * longer. Releasing and extending a lock are repeated as `retry.contention` says.
+   * How often `acquire` is repeated while another transaction holds the row of a lock that looks free, before it answers
+   * `null`. The default takes less than 150 ms, in which the statements of other callers pass; a transaction that asserts
+   * the lock lasts longer. Releasing and extending a lock are repeated as `retry.contention` says.
    *
    * @default 3
    */

@@ -63,6 +63,17 @@ onEveryServer('one round trip', (context) => {
       expect(await acquire('held', 'refused')).toBe(1)
     })
 
+    it('is refused a held key whose row another transaction holds, with one more', async () => {
+      await taken(other.acquire('busy', 60_000))
+      await state.locks.inspect('busy')
+      const connection = await context.pool().getConnection()
+      await connection.query('start transaction')
+      await connection.query("select * from go_goscope_locks where `key` = 'lock:busy' for update")
+      expect(await acquire('busy', 'refused')).toBe(2)
+      await connection.query('rollback')
+      connection.release()
+    })
+
     it('acquires an expired key', async () => {
       await taken(other.acquire('expired', 10))
       await sleep(50)

@@ -175,7 +175,8 @@ export class Locks implements LockProvider {
     assertMilliseconds('options.wait', wait)
     const lock = await waitFor(wait, signal, async (tries) => {
       // The first try goes straight for it; the later ones read first, which takes no lock.
-      const held = tries === 0 ? 0 : await this.#remaining(storedKey, encodeOwner(owner))
+      const read = () => this.#remaining(storedKey, encodeOwner(owner))
+      const held = tries === 0 ? 0 : await this.#context.operations.run('acquire', read)
       return held > 0 ? { remaining: held } : this.#try(key, ttl, owner)
     })
     if (lock === null) {
@@ -229,7 +230,11 @@ export class Locks implements LockProvider {
     const storedOwner = encodeOwner(owner)
     assertTimeToLive(ttl)
     const { operations, repository, patience } = this.#context
+    let tries = 0
     const take = async (): Promise<Try<Lock>> => {
+      // A row that was busy is looked at first, which waits for nobody and stands in nobody's way.
+      const held = tries++ === 0 ? 0 : await this.#remaining(storedKey, storedOwner)
+      if (held > 0) return { remaining: held }
       // Measured before the request: the lock cannot expire earlier than this tells.
       const deadline = performance.now() + ttl
       const taking = await repository.takeIfFree(storedKey, storedOwner, ttl, seenFence)
@@ -250,7 +255,7 @@ export class Locks implements LockProvider {
 
   /** Milliseconds for which somebody other than `owner` still holds the lock. */
   async #remaining(storedKey: string, storedOwner: string): Promise<number> {
-    const row = await this.#context.operations.run('acquire', () => this.#context.repository.find(storedKey))
+    const row = await this.#context.repository.find(storedKey)
     return row === undefined || row.owner === storedOwner ? 0 : row.remaining
   }
 
