@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
 import { type CircuitBreaker, type CircuitBreakerOptions, type CircuitTransition, MySQLAdapter } from 'goscope-mysql'
 import { createPool, type Pool, type PoolOptions } from 'mysql2/promise'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -61,6 +63,20 @@ onEveryServer('edges of circuit breakers', (context) => {
     await failTimes(breaker, 2)
     await adapter.disconnect()
     expect(await here.getState('one of many')).toMatchObject({ failureCount: 2 })
+  })
+
+  it('counts of threads, which share their process’s name, add up', async () => {
+    const thread = `
+      const { workerData } = require('node:worker_threads')
+      import('goscope-mysql').then(async ({ MySQLAdapter }) => {
+        const state = new MySQLAdapter(workerData)
+        const breaker = state.circuits.breaker('threads', { failureThreshold: 10 })
+        for (let call = 0; call < 3; call++) await breaker.execute(() => Promise.reject('down')).catch(() => {})
+        await state.disconnect()
+      })`
+    const threads = [1, 2].map(() => new Worker(thread, { eval: true, workerData: context.url }))
+    await Promise.all(threads.map((worker) => once(worker, 'exit')))
+    expect(await here.getState('threads')).toMatchObject({ state: 'closed', failureCount: 6 })
   })
 
   describe('when an answer of the database is lost', () => {

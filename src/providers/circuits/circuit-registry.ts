@@ -7,7 +7,7 @@ import type { CircuitContext } from './circuit-breaker.js'
 import { CircuitMirror } from './circuit-mirror.js'
 import { type CircuitBreakerOptions, type CircuitSettings, resolveCircuitSettings } from './circuit-options.js'
 import { CircuitProber, permitKey } from './circuit-prober.js'
-import { reporterOf } from './circuit-view.js'
+import { newReporter } from './circuit-view.js'
 
 /** What all breakers of one adapter work with. */
 export interface RegistryContext {
@@ -22,9 +22,6 @@ export interface RegistryContext {
 
 // From so many circuits on, idle ones are looked for as new ones come.
 const MANY = 1_000
-
-// Two adapters of one process report apart.
-let reporters = 0
 
 /** The circuits this process knows, one for each key. */
 export class CircuitRegistry {
@@ -81,7 +78,7 @@ export class CircuitRegistry {
       repository,
       operations,
       instance,
-      reporter: reporterOf(instance, reporters++),
+      reporter: newReporter(instance),
       onChange: () => onChange(storedKey),
     })
     const prober = new CircuitProber(mirror, storedKey, { repository, operations, permits, instance })

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type { CircuitState } from '../../contracts.js'
 import type { SharedCircuit } from '../../repositories/breaker-repository.js'
 import { type CircuitSettings, resetDelay } from './circuit-options.js'
@@ -48,9 +49,12 @@ export function viewOf(row: SharedCircuit, settings: CircuitSettings, readAt: nu
   return { state, version, attempt, failureCount, reports: parse(row), dueAt, readAt, isAssumed: false }
 }
 
-/** The name of a breaker in reports: that of its process, and a number. */
-export function reporterOf(instance: string, number: number): string {
-  return `${instance}/${number}`
+/**
+ * A name for a breaker in reports: that of its process, and something random, since containers may share both host name
+ * and process id, and threads always do.
+ */
+export function newReporter(instance: string): string {
+  return `${instance}/${randomBytes(6).toString('hex')}`
 }
 
 /** The process of a reporter. */
