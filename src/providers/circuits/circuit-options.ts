@@ -34,7 +34,8 @@ export interface CircuitBreakerOptions {
    */
   minimumNumberOfCalls?: number
   /**
-   * Distinct processes that must have seen failures before the circuit opens: one bad node opens it for nobody.
+   * Distinct processes, by host name and process id, that must have seen failures before the circuit opens: one bad node
+   * opens it for nobody.
    *
    * @default 1
    */
